@@ -1,0 +1,147 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <stepscan/core/config.hpp>
+#include <type_traits>
+
+#if defined(__SSE2__) || defined(_M_X64)
+#include <immintrin.h>
+#endif
+
+/// x86 instructions that simd.hpp uses directly, as overloads on the register type: where some version of xsimd lacks
+/// them (fused multiply-add of AVX-512, masked loads), leaves the treatment of NaN open (max, min), or makes GCC 12
+/// warn (several of AVX-512).
+namespace stepscan::inline STEPSCAN_ISA {
+namespace detail::x86 {
+
+/// Keeps every name below declared on all targets, so that simd.hpp can ask whether an overload exists.
+struct NoRegister {};
+void fma(NoRegister);
+void max(NoRegister);
+void min(NoRegister);
+void load_n(NoRegister);
+void store_n(NoRegister);
+void sqrt(NoRegister);
+void sum(NoRegister);
+template <int Count>
+void shift_left(NoRegister);
+template <int Count>
+void shift_right(NoRegister);
+
+/// Width of the integers in a register, which its type does not tell.
+template <std::size_t Bytes>
+using LaneBytes = std::integral_constant<std::size_t, Bytes>;
+
+#if defined(__FMA__) || defined(__AVX512F__)
+[[gnu::always_inline]] inline __m128 fma(__m128 a, __m128 b, __m128 c) noexcept { return _mm_fmadd_ps(a, b, c); }
+[[gnu::always_inline]] inline __m128d fma(__m128d a, __m128d b, __m128d c) noexcept { return _mm_fmadd_pd(a, b, c); }
+[[gnu::always_inline]] inline __m256 fma(__m256 a, __m256 b, __m256 c) noexcept { return _mm256_fmadd_ps(a, b, c); }
+[[gnu::always_inline]] inline __m256d fma(__m256d a, __m256d b, __m256d c) noexcept { return _mm256_fmadd_pd(a, b, c); }
+#endif
+
+#if defined(__SSE2__) || defined(_M_X64)
+[[gnu::always_inline]] inline __m128 max(__m128 a, __m128 b) noexcept { return _mm_max_ps(a, b); }
+[[gnu::always_inline]] inline __m128d max(__m128d a, __m128d b) noexcept { return _mm_max_pd(a, b); }
+[[gnu::always_inline]] inline __m128 min(__m128 a, __m128 b) noexcept { return _mm_min_ps(a, b); }
+[[gnu::always_inline]] inline __m128d min(__m128d a, __m128d b) noexcept { return _mm_min_pd(a, b); }
+#endif
+
+#if defined(__AVX__)
+[[gnu::always_inline]] inline __m256 max(__m256 a, __m256 b) noexcept { return _mm256_max_ps(a, b); }
+[[gnu::always_inline]] inline __m256d max(__m256d a, __m256d b) noexcept { return _mm256_max_pd(a, b); }
+[[gnu::always_inline]] inline __m256 min(__m256 a, __m256 b) noexcept { return _mm256_min_ps(a, b); }
+[[gnu::always_inline]] inline __m256d min(__m256d a, __m256d b) noexcept { return _mm256_min_pd(a, b); }
+
+/// -1 in the first n lanes of 32 bits (or 64 bits: two entries per lane), read at an offset into this table.
+alignas(64) inline constexpr std::int32_t lane_mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+[[gnu::always_inline]] inline __m256i first_lanes(int words) noexcept {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(lane_mask + 8 - words));
+}
+
+#if !defined(__AVX512F__)
+[[gnu::always_inline]] inline __m256 load_n(const float* p, int n) noexcept {
+  return _mm256_maskload_ps(p, first_lanes(n));
+}
+[[gnu::always_inline]] inline __m256d load_n(const double* p, int n) noexcept {
+  return _mm256_maskload_pd(p, first_lanes(2 * n));
+}
+#endif
+[[gnu::always_inline]] inline void store_n(float* p, __m256 x, int n) noexcept {
+  _mm256_maskstore_ps(p, first_lanes(n), x);
+}
+[[gnu::always_inline]] inline void store_n(double* p, __m256d x, int n) noexcept {
+  _mm256_maskstore_pd(p, first_lanes(2 * n), x);
+}
+#endif
+
+#if defined(__AVX512F__)
+[[gnu::always_inline]] inline __m512 fma(__m512 a, __m512 b, __m512 c) noexcept { return _mm512_fmadd_ps(a, b, c); }
+[[gnu::always_inline]] inline __m512d fma(__m512d a, __m512d b, __m512d c) noexcept { return _mm512_fmadd_pd(a, b, c); }
+
+// The maskz_ forms with all lanes set are the plain instructions; GCC 12 warns of uninitialised memory inside the
+// others.
+inline constexpr __mmask16 all_16 = 0xFFFF;
+inline constexpr __mmask8 all_8 = 0xFF;
+[[gnu::always_inline]] inline __m512 max(__m512 a, __m512 b) noexcept { return _mm512_maskz_max_ps(all_16, a, b); }
+[[gnu::always_inline]] inline __m512d max(__m512d a, __m512d b) noexcept { return _mm512_maskz_max_pd(all_8, a, b); }
+[[gnu::always_inline]] inline __m512 min(__m512 a, __m512 b) noexcept { return _mm512_maskz_min_ps(all_16, a, b); }
+[[gnu::always_inline]] inline __m512d min(__m512d a, __m512d b) noexcept { return _mm512_maskz_min_pd(all_8, a, b); }
+[[gnu::always_inline]] inline __m512 sqrt(__m512 a) noexcept { return _mm512_maskz_sqrt_ps(all_16, a); }
+[[gnu::always_inline]] inline __m512d sqrt(__m512d a) noexcept { return _mm512_maskz_sqrt_pd(all_8, a); }
+
+template <int Count>
+[[gnu::always_inline]] inline __m512i shift_left(__m512i a, LaneBytes<4>) noexcept {
+  return _mm512_maskz_slli_epi32(all_16, a, Count);
+}
+template <int Count>
+[[gnu::always_inline]] inline __m512i shift_left(__m512i a, LaneBytes<8>) noexcept {
+  return _mm512_maskz_slli_epi64(all_8, a, Count);
+}
+template <int Count>
+[[gnu::always_inline]] inline __m512i shift_right(__m512i a, LaneBytes<4>) noexcept {
+  return _mm512_maskz_srli_epi32(all_16, a, Count);
+}
+template <int Count>
+[[gnu::always_inline]] inline __m512i shift_right(__m512i a, LaneBytes<8>) noexcept {
+  return _mm512_maskz_srli_epi64(all_8, a, Count);
+}
+
+[[gnu::always_inline]] inline double sum(__m512d a) noexcept {
+  const __m256d four =
+      _mm256_add_pd(_mm512_maskz_extractf64x4_pd(all_8, a, 0), _mm512_maskz_extractf64x4_pd(all_8, a, 1));
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+[[gnu::always_inline]] inline float sum(__m512 a) noexcept {
+  const __m512d a64 = _mm512_castps_pd(a);
+  const __m256d lower = _mm512_maskz_extractf64x4_pd(all_8, a64, 0);
+  const __m256d upper = _mm512_maskz_extractf64x4_pd(all_8, a64, 1);
+  const __m256 eight = _mm256_add_ps(_mm256_castpd_ps(lower), _mm256_castpd_ps(upper));
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+[[gnu::always_inline]] inline __mmask16 first_16(int n) noexcept {
+  return static_cast<__mmask16>((1U << static_cast<unsigned>(n)) - 1U);
+}
+[[gnu::always_inline]] inline __mmask8 first_8(int n) noexcept {
+  return static_cast<__mmask8>((1U << static_cast<unsigned>(n)) - 1U);
+}
+[[gnu::always_inline]] inline __m512 load_n(const float* p, int n) noexcept {
+  return _mm512_maskz_loadu_ps(first_16(n), p);
+}
+[[gnu::always_inline]] inline __m512d load_n(const double* p, int n) noexcept {
+  return _mm512_maskz_loadu_pd(first_8(n), p);
+}
+[[gnu::always_inline]] inline void store_n(float* p, __m512 x, int n) noexcept {
+  _mm512_mask_storeu_ps(p, first_16(n), x);
+}
+[[gnu::always_inline]] inline void store_n(double* p, __m512d x, int n) noexcept {
+  _mm512_mask_storeu_pd(p, first_8(n), x);
+}
+#endif
+
+}  // namespace detail::x86
+}  // namespace stepscan::inline STEPSCAN_ISA

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <stepscan/core/config.hpp>
+
+namespace stepscan::inline STEPSCAN_ISA {
+
+/// What a kernel may count on: vector registers, bytes of the first and second cache level of one core, the latency of
+/// a fused multiply-add in cycles and how many start in one cycle. Defaults fit x86-64 and 64-bit ARM of the last decade.
+struct Machine {
+  int vector_registers = 16;
+  Index l1_bytes = 32 * 1024;
+  Index l2_bytes = 512 * 1024;
+  int fma_latency = 4;
+  int fma_per_cycle = 2;
+  int loads_per_cycle = 2;
+};
+
+/// The machine this translation unit is compiled for.
+inline constexpr Machine target_machine{
+#if defined(__AVX512F__) || defined(__aarch64__)
+    .vector_registers = 32,
+#endif
+};
+
+/// A block of accumulators held in registers by a matrix product: `rows` rows of the input, each against `vectors`
+/// SIMD vectors of outputs.
+struct ProductTile {
+  int rows = 1;
+  int vectors = 1;
+
+  [[nodiscard]] constexpr int accumulators() const { return rows * vectors; }
+  friend constexpr bool operator==(const ProductTile&, const ProductTile&) = default;
+};
+
+/// The tile of a product on packed panels, as a small integer problem in the spirit of FlashRNN (arXiv 2412.07752,
+/// section 3): choose rows and vectors such that
+///   rows * vectors + vectors + 1 <= registers            accumulators, one column of weights, one broadcast input
+///   rows * vectors >= latency * fma per cycle            enough independent chains to keep the multipliers busy
+///   (rows + vectors) / loads <= rows * vectors / fma     loads hidden behind the multiplications
+/// with the narrowest panel (little waste on odd sizes), then the most rows (weights are read least often).
+[[nodiscard]] constexpr ProductTile solve_product_tile(const Machine& machine) {
+  constexpr int most_rows = 12;
+  for (int vectors = 1; vectors <= 4; ++vectors) {
+    for (int rows = most_rows; rows >= 1; --rows) {
+      const ProductTile tile{rows, vectors};
+      const bool fits = tile.accumulators() + vectors + 1 <= machine.vector_registers;
+      const bool busy = tile.accumulators() >= machine.fma_latency * machine.fma_per_cycle;
+      const bool hidden = (rows + vectors) * machine.fma_per_cycle <= tile.accumulators() * machine.loads_per_cycle;
+      if (fits && busy && hidden) return tile;
+    }
+  }
+  return {};
+}
+
+/// How many vectors of outputs a product of a single input row accumulates at once: whole panels, as many as the
+/// registers hold beside one broadcast and one column of weights per panel.
+[[nodiscard]] constexpr int solve_row_vectors(const Machine& machine) {
+  const ProductTile tile = solve_product_tile(machine);
+  const int most = machine.fma_latency * machine.fma_per_cycle * 3 / 2;
+  const int room = machine.vector_registers - tile.vectors - 1;
+  return (most < room ? most : room) / tile.vectors * tile.vectors;
+}
+
+/// How many columns of a panel of `bytes_per_column` make a slice: a quarter of the first cache level, so that this slice,
+/// the next one on its way, and the rows of inputs that pass by stay there together.
+[[nodiscard]] constexpr Index solve_panel_slice(Index bytes_per_column, const Machine& machine = target_machine) {
+  return machine.l1_bytes / 4 / bytes_per_column;
+}
+
+/// How many tokens a chunk has whose hoisted input products take `bytes_per_token`: a power of two between 4 and 256
+/// that keeps the chunk within half of the second cache level.
+[[nodiscard]] constexpr Index solve_hoisted_chunk(Index bytes_per_token, const Machine& machine = target_machine) {
+  Index tokens = 256;
+  while (tokens > 4 && tokens * bytes_per_token > machine.l2_bytes / 2) tokens /= 2;
+  return tokens;
+}
+
+}  // namespace stepscan::inline STEPSCAN_ISA

@@ -1,0 +1,165 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stepscan/layers/layer.hpp>
+#include <vector>
+
+/// What tests of layers share: random sequences and parameters, distances, and gradients by finite differences.
+namespace stepscan::testing {
+
+template <class S>
+using Sequence = Tensor<S, Dynamic, Dynamic, Dynamic>;
+
+/// Uniform in +-scale.
+template <class S>
+[[nodiscard]] Sequence<S> random_sequence(Index batch, Index time, Index features, std::uint64_t seed, double scale = 1) {
+  Sequence<S> sequence(batch, time, features);
+  Random random(seed, 17);
+  for (S& value : sequence) value = static_cast<S>(random.uniform(-scale, scale));
+  return sequence;
+}
+
+/// Every number of a tree (parameters, a state) uniform in [low, high].
+template <class T>
+void randomize(T& tree, std::uint64_t seed, double low = -0.6, double high = 0.6) {
+  Random random(seed, 23);
+  for_each_tensor([&](const Path&, auto& tensor) {
+    for (auto& value : tensor) value = static_cast<std::remove_reference_t<decltype(value)>>(random.uniform(low, high));
+  }, tree);
+}
+
+/// The numbers of one layer in another of other scalars or static sizes.
+template <class From, class To>
+void copy_parameters(const From& from, To& to) {
+  std::vector<double> values;
+  for_each_tensor([&](const Path&, const auto& tensor) { values.insert(values.end(), tensor.begin(), tensor.end()); }, from);
+  std::size_t i = 0;
+  for_each_tensor([&](const Path&, auto& tensor) {
+    for (auto& value : tensor) value = static_cast<std::remove_reference_t<decltype(value)>>(values.at(i++));
+  }, to);
+}
+
+/// The largest difference of two ranges of one size; infinite when sizes differ or one is not a number.
+template <class A, class B>
+[[nodiscard]] double distance(const A& a, const B& b) {
+  constexpr double far = std::numeric_limits<double>::infinity();
+  if (std::distance(a.begin(), a.end()) != std::distance(b.begin(), b.end())) return far;
+  double most = 0;
+  auto other = b.begin();
+  for (const auto value : a) {
+    const double difference = std::abs(static_cast<double>(value) - static_cast<double>(*other++));
+    if (!(difference <= std::numeric_limits<double>::max())) return far;
+    most = std::max(most, difference);
+  }
+  return most;
+}
+
+/// All numbers of a tree.
+template <class T>
+[[nodiscard]] std::vector<double> numbers(const T& tree) {
+  std::vector<double> values;
+  for_each_tensor([&](const Path&, const auto& tensor) { values.insert(values.end(), tensor.begin(), tensor.end()); }, tree);
+  return values;
+}
+
+/// Output of one scan from a zero state, or from the one given.
+template <class L, class Form = OwnForm>
+[[nodiscard]] auto scanned(const L& layer, const Sequence<typename L::scalar_type>& x, const Form& form = {}) {
+  Sequence<typename L::scalar_type> y(x.extent(0), layer.output_time(x.extent(1)), layer.output_size());
+  auto state = layer.initial_state(x.extent(0));
+  layer.scan(state, x, y, form);
+  return y;
+}
+
+/// Writes NaN to the padding.
+template <class S>
+void spoil_padding(Sequence<S>& x, const std::vector<Index>& lengths) {
+  for (Index b = 0; b < x.extent(0); ++b) {
+    for (Index t = lengths[static_cast<std::size_t>(b)]; t < x.extent(1); ++t) {
+      for (Index i = 0; i < x.extent(2); ++i) x(b, t, i) = std::numeric_limits<S>::quiet_NaN();
+    }
+  }
+}
+
+/// The largest relative difference between backward and central finite differences of <dy, y> + <dend, end> in all
+/// parameters, inputs and initial states; with `lengths`, padding is NaN. `out_lengths` are those of the outputs, where
+/// they differ.
+template <class L>
+[[nodiscard]] double gradient_error(const L& original, Index batch, Index time, const std::vector<Index>& lengths = {},
+                                    std::vector<Index> out_lengths = {}) {
+  using S = double;
+  if (out_lengths.empty()) out_lengths = lengths;
+  L layer = original;
+  auto x = random_sequence<S>(batch, time, layer.input_size(), 1);
+  auto dy = random_sequence<S>(batch, layer.output_time(time), layer.output_size(), 2);
+  auto start = layer.initial_state(batch), dend = start, dstart = start;
+  randomize(start, 3);
+  randomize(dend, 4);
+  if (!lengths.empty()) {
+    spoil_padding(x, lengths);
+    spoil_padding(dy, out_lengths);
+  }
+  const auto view = [&] {
+    SequenceView<const S> all = std::as_const(x);
+    return lengths.empty() ? all : all.ragged(lengths);
+  };
+  Workspace workspace;
+  Sequence<S> y(dy.shape());
+  const auto loss = [&] {
+    auto state = start;
+    layer.scan(state, view(), y, workspace);
+    double sum = 0;
+    for (Index b = 0; b < batch; ++b) {
+      const Index real = out_lengths.empty() ? dy.extent(1) : out_lengths[static_cast<std::size_t>(b)];
+      for (Index t = 0; t < real; ++t) {
+        for (Index i = 0; i < dy.extent(2); ++i) sum += dy(b, t, i) * y(b, t, i);
+      }
+    }
+    for_each_tensor([&](const Path&, const auto& d, const auto& end) {
+      for (Index i = 0; i < d.size(); ++i) sum += d[i] * end[i];
+    }, dend, state);
+    return sum;
+  };
+
+  Tape<L> tape;
+  L gradient = zeros_like(layer);
+  Sequence<S> dx(x.shape());
+  dx.fill(std::numeric_limits<S>::quiet_NaN());
+  auto state = start;
+  Sequence<S> forward_y(y.shape());
+  layer.forward(state, view(), forward_y, tape);
+  static_cast<void>(loss());
+  double error = distance(y, forward_y);
+  layer.backward(tape, SequenceView<const S>(std::as_const(dy)), dend, gradient, dx, dstart);
+
+  const auto compare = [&](S& value, S found) {
+    constexpr double h = 1e-5;
+    const S before = value;
+    value = before + h;
+    const double above = loss();
+    value = before - h;
+    const double below = loss();
+    value = before;
+    const double expected = (above - below) / (2 * h);
+    const double off = std::abs(expected - found) / (1 + std::abs(expected));
+    error = std::isfinite(off) ? std::max(error, off) : std::numeric_limits<double>::infinity();
+  };
+  for_each_tensor([&](const Path&, auto& parameter, const auto& found) {
+    for (Index i = 0; i < parameter.size(); ++i) compare(parameter[i], found[i]);
+  }, layer, gradient);
+  for_each_tensor([&](const Path&, auto& value, const auto& found) {
+    for (Index i = 0; i < value.size(); ++i) compare(value[i], found[i]);
+  }, start, dstart);
+  for (Index i = 0; i < x.size(); ++i) {
+    if (std::isnan(x[i])) {
+      if (dx[i] != 0) error = std::numeric_limits<double>::infinity();
+    } else {
+      compare(x[i], dx[i]);
+    }
+  }
+  return error;
+}
+
+}  // namespace stepscan::testing
