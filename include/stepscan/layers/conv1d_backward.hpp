@@ -1,0 +1,33 @@
+#pragma once
+
+#include <stepscan/layers/conv1d.hpp>
+#include <stepscan/ops/conv1d_backward.hpp>
+
+namespace stepscan::inline STEPSCAN_ISA {
+
+/// Keeps a view of x alone.
+template <Scalar S, Index Inputs, Index Outputs, Index Kernel, bool WithBias>
+struct Training<Conv1d<S, Inputs, Outputs, Kernel, WithBias>> {
+  using L = Conv1d<S, Inputs, Outputs, Kernel, WithBias>;
+
+  struct Tape {
+    SequenceView<const S, Inputs> x;
+    Workspace workspace;
+  };
+
+  template <class Form>
+  static void forward(const L& layer, const Form& form, NoState& state, SequenceView<const S, Inputs> x,
+                      SequenceView<S, Outputs> y, Tape& tape) {
+    tape.x = x;
+    layer.scan(state, x, y, tape.workspace, form);
+  }
+
+  static void backward(const L& layer, Tape& tape, SequenceView<const S, Outputs> dy, const NoState&, L& gradient,
+                       SequenceView<S, Inputs> dx, NoState&) {
+    S* dbias = nullptr;
+    if constexpr (WithBias) dbias = gradient.bias.data();
+    conv1d_backward<S>(layer.shape(), layer.weight.data(), tape.x, dy, gradient.weight.data(), dbias, dx, tape.workspace);
+  }
+};
+
+}  // namespace stepscan::inline STEPSCAN_ISA

@@ -1,0 +1,130 @@
+#pragma once
+
+#include <cmath>
+#include <stepscan/layers/stateless.hpp>
+#include <stepscan/ops/linear.hpp>
+
+namespace stepscan::inline STEPSCAN_ISA {
+
+/// A Linear ready for inference: its weights packed.
+template <Scalar S, Index Inputs, Index Outputs, class Stored>
+class LinearPlan : public StatelessLayer<LinearPlan<S, Inputs, Outputs, Stored>, S, Inputs, Outputs> {
+ public:
+  static constexpr const char* name = "LinearPlan";
+  using Forms = std::tuple<Recurrent, Chunked<>>;
+  using DefaultForm = Chunked<>;
+
+  /// weight [outputs, inputs]; bias [outputs], or null for none.
+  LinearPlan(MatrixView<const S> weight, const S* bias) : weight_(weight), bias_(Index{weight.rows}) {
+    if (bias != nullptr) std::copy_n(bias, bias_.size(), bias_.data());
+  }
+
+  [[nodiscard]] Index input_size() const noexcept { return weight_.view().cols; }
+  [[nodiscard]] Index output_size() const noexcept { return weight_.view().rows; }
+
+ private:
+  friend Layer<LinearPlan, S, Inputs, Outputs>;
+
+  void run_step(NoState&, MatrixView<const S, Dynamic, Inputs> x, MatrixView<S, Dynamic, Outputs> y) const noexcept {
+    weight_.view().multiply(x, {bias_.data(), Index{x.rows}, output_size(), 0}, y);
+  }
+
+  template <class Form>
+  void run_scan(const Form&, NoState&, SequenceView<const S, Inputs> x, SequenceView<S, Outputs> y, Workspace&) const {
+    detail::join_members(x, y);
+    linear_tokens(weight_.view(), bias_.data(), x, y);
+  }
+
+  PackedMatrix<S, Outputs, Inputs, Stored> weight_;
+  Tensor<S, Outputs> bias_;
+};
+
+namespace detail {
+
+/// Stands for a parameter that a layer does without.
+struct NoParameter {};
+
+}  // namespace detail
+
+/// The affine map of every token (torch.nn.Linear): y = W x + b, with weight [Outputs, Inputs] and bias [Outputs].
+/// x [batch, time, Inputs], y [batch, time, Outputs]. Runs in any form; Recurrent takes the weights as they lie, every
+/// other form packs them once a call.
+template <Scalar S, Index Inputs, Index Outputs, bool WithBias = true>
+class Linear : public StatelessLayer<Linear<S, Inputs, Outputs, WithBias>, S, Inputs, Outputs> {
+ public:
+  static constexpr const char* name = "Linear";
+  using Forms = std::tuple<Recurrent, Chunked<>>;
+  using DefaultForm = Chunked<>;
+
+  Tensor<S, Outputs, Inputs> weight;
+  [[no_unique_address]] std::conditional_t<WithBias, Tensor<S, Outputs>, detail::NoParameter> bias;
+
+  static constexpr auto fields() {
+    if constexpr (WithBias) {
+      return std::tuple{Field{"weight", &Linear::weight}, Field{"bias", &Linear::bias}};
+    } else {
+      return std::tuple{Field{"weight", &Linear::weight}};
+    }
+  }
+
+  /// All parameters zero; sizes are needed where they are Dynamic.
+  Linear() = default;
+  Linear(Index inputs, Index outputs) : weight(outputs, inputs) {
+    if constexpr (WithBias) bias = Tensor<S, Outputs>(outputs);
+  }
+
+  /// Uniform in +-1 / sqrt(inputs), as PyTorch does.
+  void initialize(Random& random) {
+    const double bound = 1.0 / std::sqrt(static_cast<double>(input_size()));
+    for_each_tensor([&](const Path&, auto& tensor) {
+      for (S& value : tensor) value = static_cast<S>(random.uniform(-bound, bound));
+    }, *this);
+  }
+
+  [[nodiscard]] Index input_size() const noexcept { return weight.extent(1); }
+  [[nodiscard]] Index output_size() const noexcept { return weight.extent(0); }
+
+  template <class Stored = S, class Math = void>
+  [[nodiscard]] auto plan() const {
+    return LinearPlan<S, Inputs, Outputs, Stored>(weight, bias_data());
+  }
+
+ private:
+  friend Layer<Linear, S, Inputs, Outputs>;
+
+  [[nodiscard]] const S* bias_data() const noexcept {
+    if constexpr (WithBias) {
+      return bias.data();
+    } else {
+      return nullptr;
+    }
+  }
+
+  void run_step(NoState&, MatrixView<const S, Dynamic, Inputs> x, MatrixView<S, Dynamic, Outputs> y) const noexcept {
+    plain_linear<S>(weight, bias_data(), x, y);
+  }
+
+  template <class Form>
+  void run_scan(const Form&, NoState&, SequenceView<const S, Inputs> x, SequenceView<S, Outputs> y,
+                Workspace& workspace) const {
+    if constexpr (std::same_as<Form, Recurrent>) {
+      for (Index b = 0; b < x.batch; ++b) {
+        plain_linear<S>(weight, bias_data(), x.member(b).middle_rows(0, x.length(b)), y.member(b).middle_rows(0, x.length(b)));
+      }
+      clear_padding(x, y);
+    } else {
+      const Workspace::Scope scope(workspace);
+      const Index count = packed_size<S>(output_size(), input_size());
+      S* panels = workspace.template take<S>(count);
+      std::fill_n(panels, count, S{0});
+      pack_rows<S>(panels, input_size(), weight, 0);
+      S* offsets = workspace.template take<S>(output_size());
+      std::fill_n(offsets, output_size(), S{0});
+      if constexpr (WithBias) std::copy(bias.begin(), bias.end(), offsets);
+      detail::join_members(x, y);
+      linear_tokens(PanelsView<S, Outputs, Inputs>{panels, output_size(), input_size()}, offsets, x, y);
+    }
+  }
+};
+
+}  // namespace stepscan::inline STEPSCAN_ISA

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <stepscan/layers/layer.hpp>
+
+namespace stepscan::inline STEPSCAN_ISA {
+
+/// What layers share that treat every token by itself: no state, and any form will do.
+template <class Self, Scalar S, Index Inputs, Index Outputs>
+class StatelessLayer : public Layer<Self, S, Inputs, Outputs> {
+ public:
+  using State = NoState;
+  using Forms = std::tuple<Recurrent>;
+  using DefaultForm = Recurrent;
+  static constexpr bool any_form = true;
+
+  [[nodiscard]] static constexpr NoState initial_state(Index) noexcept { return {}; }
+
+ protected:
+  StatelessLayer() = default;
+};
+
+namespace detail {
+
+/// Two sequences as one member each, where their members follow each other at the distance of tokens (or hold one
+/// token each) and none is padded: products over many short members then become one.
+template <class X, class Y, Index I, Index O>
+void join_members(SequenceView<X, I>& x, SequenceView<Y, O>& y) noexcept {
+  const auto joins = [](const auto& view) {
+    return !view.is_ragged() && (view.time == 1 || view.batch_stride == view.time * view.time_stride);
+  };
+  if (!joins(x) || !joins(y)) return;
+  const auto join = [](auto& view) {
+    if (view.time == 1) view.time_stride = view.batch_stride;
+    view.time *= view.batch;
+    view.batch = 1;
+    view.batch_stride = view.time * view.time_stride;
+  };
+  join(x);
+  join(y);
+}
+
+}  // namespace detail
+
+}  // namespace stepscan::inline STEPSCAN_ISA
