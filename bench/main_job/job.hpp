@@ -1,0 +1,112 @@
+#pragma once
+
+#include <chrono>
+#include <cmath>
+#include <functional>
+#include <stepscan/core/threads.hpp>
+#include <stepscan/layers/layer.hpp>
+#include <string>
+#include <vector>
+
+/// The main job: every layer of the library in every form it declares, on the same input.
+namespace main_job {
+
+using namespace stepscan;
+
+struct Options {
+  std::string layer;         ///< run only layers whose name contains this
+  Index batch = 4;
+  Index time = 1024;
+  Index width = 64;          ///< features in and out
+  int threads = 2;
+  double seconds = 0.3;      ///< how long each form is timed
+  std::string json;          ///< file for the results
+};
+
+struct Row {
+  std::string layer;
+  std::string form;
+  double tokens_per_second = 0;
+  double ratio = 1;          ///< to the first form, Recurrent
+  double difference = 0;     ///< largest |y - y of Recurrent|
+};
+
+/// Says what runs now.
+using Progress = std::function<void(const std::string& layer, const std::string& form)>;
+
+[[nodiscard]] inline std::string form_name(Recurrent) { return "Recurrent"; }
+[[nodiscard]] inline std::string form_name(Convolution) { return "Convolution"; }
+template <Index C>
+[[nodiscard]] std::string form_name(Chunked<C>) {
+  return "Chunked";
+}
+template <Index C>
+[[nodiscard]] std::string form_name(Parallel<C>) {
+  return "Parallel";
+}
+template <Jacobian J, Index C>
+[[nodiscard]] std::string form_name(const Newton<J, C>&) {
+  return J == Jacobian::full ? "Newton full" : "Newton diagonal";
+}
+[[nodiscard]] inline std::string form_name(OwnForm) { return "own"; }
+
+/// The forms to compare: those declared, or the own one of a layer that carries nothing from token to token.
+template <class L>
+using FormsOf = std::conditional_t<L::any_form, std::tuple<OwnForm>, typename L::Forms>;
+
+/// Assembles nothing: runs a prepared layer in each of its forms and appends a row for each.
+template <class Plan>
+void run_forms(const std::string& name, const Plan& plan, const Options& options, const Progress& progress,
+               std::vector<Row>& rows) {
+  using S = typename Plan::scalar_type;
+  using Clock = std::chrono::steady_clock;
+  Tensor<S, Dynamic, Dynamic, Dynamic> x(options.batch, options.time, plan.input_size());
+  Tensor<S, Dynamic, Dynamic, Dynamic> y(options.batch, options.time, plan.output_size()), first = y;
+  Random random(1);
+  for (S& value : x) value = static_cast<S>(random.uniform(-1, 1));
+  Workspace workspace;
+  const std::size_t before = rows.size();
+  const auto run = [&](const auto& form) {
+    progress(name, form_name(form));
+    auto state = plan.initial_state(options.batch);
+    plan.scan(state, x, y, workspace, form);
+    if (rows.size() == before) first = y;
+    double difference = 0;
+    for (Index i = 0; i < y.size(); ++i) difference = std::fmax(difference, std::fabs(static_cast<double>(y[i] - first[i])));
+    long tokens = 0;
+    const auto start = Clock::now();
+    double elapsed = 0;
+    while (elapsed < options.seconds) {
+      plan.scan(state, x, y, workspace, form);
+      tokens += options.batch * options.time;
+      elapsed = std::chrono::duration<double>(Clock::now() - start).count();
+    }
+    const double rate = static_cast<double>(tokens) / elapsed;
+    const double reference = rows.size() == before ? rate : rows[before].tokens_per_second;
+    rows.push_back({name, form_name(form), rate, rate / reference, difference});
+  };
+  std::apply([&](const auto&... form) { (run(form), ...); }, FormsOf<Plan>{});
+}
+
+/// One line of the list of layers.
+struct Entry {
+  std::string name;
+  std::function<void(const Options&, const Progress&, std::vector<Row>&)> run;
+};
+
+/// An entry for the layer that `make(width)` assembles, with fresh parameters.
+template <class Make>
+[[nodiscard]] Entry entry(const std::string& name, Make make) {
+  return {name, [name, make](const Options& options, const Progress& progress, std::vector<Row>& rows) {
+            auto layer = make(options.width);
+            initialize(layer, 1);
+            run_forms(name, prepare(layer), options, progress, rows);
+          }};
+}
+
+std::vector<Entry> recurrent_layers();
+std::vector<Entry> multihead_layers();
+std::vector<Entry> affine_layers();
+std::vector<Entry> models();
+
+}  // namespace main_job
