@@ -32,10 +32,8 @@ Gradient<S> gradient(TrainableModel<S>& model, std::size_t form, const AnyState<
   if (fresh) {
     for (const auto& tensor : model.gradient()) std::fill(tensor.numbers.begin(), tensor.numbers.end(), S(0));
   }
-  SequenceView<S> y(result.outcome.y), dx(result.dx);
-  y.lengths = dy.lengths = dx.lengths = x.lengths;
-  model.forward(form, result.outcome.end, x, y);
-  model.backward(dy, dend, dx, result.dstart);
+  model.forward(form, result.outcome.end, x, result.outcome.y);
+  model.backward(dy, dend, result.dx, result.dstart);
   for (const auto& tensor : model.gradient()) result.parameters.push_back({tensor.name, {tensor.numbers.begin(), tensor.numbers.end()}});
   return result;
 }

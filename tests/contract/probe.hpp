@@ -178,10 +178,8 @@ template <class S>
 Outcome<S> run(const Model<S>& model, std::size_t form, const AnyState<S>& start, SequenceView<const S> x) {
   Outcome<S> outcome{Sequence<S>(x.batch, model.output_time(x.time), model.outputs), start};
   outcome.y.fill(static_cast<S>(not_a_number));
-  SequenceView<S> y(outcome.y);
-  y.lengths = x.lengths;
   Workspace workspace;
-  model.scan(form, outcome.end, x, y, workspace);
+  model.scan(form, outcome.end, x, outcome.y, workspace);
   return outcome;
 }
 

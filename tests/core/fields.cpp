@@ -18,9 +18,13 @@ struct Branch {
   Tensor<double, 1> scale;
   static constexpr auto fields() {
     return std::tuple{Field{"", &Branch::unnamed}, Field{"pair", &Branch::pair}, Field{"list", &Branch::list},
-                      Field{"scale", [](auto& branch) -> auto& { return branch.scale; }}};
+                      Field{"scale", [](auto& branch) -> auto& {return branch.scale;
   }
-};
+}
+};  // namespace
+}
+}
+;
 
 }  // namespace
 
@@ -30,8 +34,9 @@ TEST_CASE("a tree is visited in its order, with dotted names", "[core]") {
   Branch tree;
   std::vector<std::string> names;
   for_each_tensor([&](const Path& path, auto&) { names.push_back(path.str()); }, tree);
-  CHECK(names == std::vector<std::string>{"weight", "bias", "pair.0.weight", "pair.0.bias", "pair.1.weight", "pair.1.bias",
-                                          "list.0.weight", "list.0.bias", "list.1.weight", "list.1.bias", "scale"});
+  CHECK(names == std::vector<std::string>{"weight", "bias", "pair.0.weight", "pair.0.bias", "pair.1.weight",
+                                          "pair.1.bias", "list.0.weight", "list.0.bias", "list.1.weight", "list.1.bias",
+                                          "scale"});
   CHECK(element_count(tree) == 5 * 5 + 1);
 }
 
@@ -50,9 +55,11 @@ TEST_CASE("zeros_like keeps shapes and clears values", "[core]") {
   for_each_tensor([](const Path&, auto& tensor) { tensor.fill(2); }, a);
   const Branch zeros = zeros_like(a);
   double sum = 0;
-  for_each_tensor([&](const Path&, const auto& tensor) {
-    for (const auto value : tensor) sum += static_cast<double>(value);
-  }, zeros);
+  for_each_tensor(
+      [&](const Path&, const auto& tensor) {
+        for (const auto value : tensor) sum += static_cast<double>(value);
+      },
+      zeros);
   CHECK(sum == 0);
   CHECK(element_count(zeros) == element_count(a));
   CHECK(a.scale[0] == 2);

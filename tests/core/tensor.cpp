@@ -50,6 +50,11 @@ TEST_CASE("a tensor refuses sizes that are not its own", "[core]") {
   CHECK_THROWS_AS(T(-2, 4), ShapeError);
 }
 
+TEST_CASE("the static extents of a tensor may be left out", "[core]") {
+  const Tensor<float, Dynamic, 4, Dynamic> tensor(2, 5);
+  CHECK(tensor.shape() == std::array<Index, 3>{2, 4, 5});
+}
+
 TEST_CASE("tensors are values", "[core]") {
   Tensor<float, Dynamic> a(4);
   a.fill(1.5F);

@@ -18,9 +18,8 @@ TEST_CASE("a parallel loop does every piece of work once, for any number of thre
 
 TEST_CASE("parallel loops nest", "[core]") {
   std::vector<int> done(60);
-  parallel_for(6, 2, [&](Index i) {
-    parallel_for(10, 2, [&](Index j) { ++done[static_cast<std::size_t>(10 * i + j)]; });
-  });
+  parallel_for(6, 2,
+               [&](Index i) { parallel_for(10, 2, [&](Index j) { ++done[static_cast<std::size_t>(10 * i + j)]; }); });
   CHECK(done == std::vector<int>(60, 1));
 }
 

@@ -79,8 +79,8 @@ TEMPLATE_TEST_CASE("products with packed panels, any number of rows", "[kernels]
         rounding<S>(size.cols));
 }
 
-TEMPLATE_TEST_CASE("products of static sizes", "[kernels][panels]", (PackedMatrix<float, 12, 7>), (PackedMatrix<float, 80, 20>),
-                   (PackedMatrix<double, 32, 9>), (PackedMatrix<double, 300, 70>)) {
+TEMPLATE_TEST_CASE("products of static sizes", "[kernels][panels]", (PackedMatrix<float, 12, 7>),
+                   (PackedMatrix<float, 80, 20>), (PackedMatrix<double, 32, 9>), (PackedMatrix<double, 300, 70>)) {
   const auto view = TestType().view();
   using S = std::remove_cvref_t<decltype(*view.panels)>;
   const auto a = random_matrix<S>(view.rows, view.cols, 1), x = random_matrix<S>(7, view.cols, 2);
@@ -91,7 +91,8 @@ TEMPLATE_TEST_CASE("products of static sizes", "[kernels][panels]", (PackedMatri
   CHECK(largest_error<S>(a, x, initial, y) <= rounding<S>(view.cols));
   for (Index r = 0; r < 7; ++r) {
     Tensor<S, Dynamic, Dynamic> alone(1, view.rows);
-    packed.view().multiply(MatrixView<const S>(x).middle_rows(r, 1), MatrixView<const S>(initial).middle_rows(r, 1), alone);
+    packed.view().multiply(MatrixView<const S>(x).middle_rows(r, 1), MatrixView<const S>(initial).middle_rows(r, 1),
+                           alone);
     CHECK(std::equal(alone.begin(), alone.end(), MatrixView<S>(y).row(r)));
   }
 }
@@ -130,8 +131,8 @@ TEMPLATE_TEST_CASE("a matrix packed in parts, and its transpose", "[kernels][pan
   for (Index i = 0; i < rows; ++i) CHECK(view.at(i, i % cols) == a(i, i % cols));
 }
 
-TEMPLATE_TEST_CASE("weights of half the size are rounded once, then as good as their float values", "[kernels][panels]", Half,
-                   BFloat16) {
+TEMPLATE_TEST_CASE("weights of half the size are rounded once, then as good as their float values", "[kernels][panels]",
+                   Half, BFloat16) {
   const Index rows = 50, cols = 19;
   auto a = random_matrix<float>(rows, cols, 1);
   const auto exact = a;
@@ -142,7 +143,8 @@ TEMPLATE_TEST_CASE("weights of half the size are rounded once, then as good as t
   const PackedMatrix<float, Dynamic, Dynamic, TestType> packed{MatrixView<const float>(exact)};
   packed.view().multiply(x, initial, found);
   CHECK(found == expected);
-  packed.view().multiply(MatrixView<const float>(x).middle_rows(0, 1), MatrixView<const float>(initial).middle_rows(0, 1), one);
+  packed.view().multiply(MatrixView<const float>(x).middle_rows(0, 1),
+                         MatrixView<const float>(initial).middle_rows(0, 1), one);
   CHECK(std::equal(one.begin(), one.end(), expected.begin()));
   for (Index i = 0; i < rows; ++i) CHECK(packed.view().at(i, i % cols) == a(i, i % cols));
 }

@@ -148,7 +148,8 @@ TEST_CASE("Conv1d counts the tokens that come out", "[layers]") {
 
 TEST_CASE("Conv1d refuses sizes that make no convolution", "[layers]") {
   CHECK_THROWS_AS(DynamicConv(3, 4, 3, {.groups = 2}), ArgumentError);
-  CHECK_THROWS_WITH(DynamicConv(3, 4, 3, {.groups = 2}), ContainsSubstring("2 groups") && ContainsSubstring("3 in and 4 out"));
+  CHECK_THROWS_WITH(DynamicConv(3, 4, 3, {.groups = 2}),
+                    ContainsSubstring("2 groups") && ContainsSubstring("3 in and 4 out"));
   CHECK_THROWS_AS(DynamicConv(3, 4, 0), ArgumentError);
   CHECK_THROWS_AS(DynamicConv(3, 4, 3, {.stride = 0}), ArgumentError);
   CHECK_THROWS_AS(DynamicConv(3, 4, 3, {.left = -1}), ArgumentError);

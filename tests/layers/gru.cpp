@@ -17,10 +17,12 @@ struct GruReference {
       const Index hidden = layer.output_size();
       const std::vector<double> before = state[0];
       const auto w = [&](Index gate, Index u) {
-        return row_times(layer.weight_ih.data(), gate * hidden + u, layer.input_size(), x) + layer.bias_ih[gate * hidden + u];
+        return row_times(layer.weight_ih.data(), gate * hidden + u, layer.input_size(), x) +
+               layer.bias_ih[gate * hidden + u];
       };
       const auto recur = [&](Index gate, Index u, const std::vector<double>& h) {
-        return row_times(layer.weight_hh.data(), gate * hidden + u, hidden, h.data()) + layer.bias_hh[gate * hidden + u];
+        return row_times(layer.weight_hh.data(), gate * hidden + u, hidden, h.data()) +
+               layer.bias_hh[gate * hidden + u];
       };
       std::vector<double> reset(before.size()), gated(before.size());
       for (Index u = 0; u < hidden; ++u) {
@@ -56,9 +58,11 @@ TEST_CASE("Gru with the reset before the product is its equations", "[layers]") 
 
 TEST_CASE("Gru with a rectified candidate is its equations", "[layers]") {
   check_recurrence(Gru<double, 3, 6, Reset::before, ReluActivation>(),
-                   Gru<double, Dynamic, Dynamic, Reset::before, ReluActivation>(3, 6), GruReference<Reset::before>{relu_of});
+                   Gru<double, Dynamic, Dynamic, Reset::before, ReluActivation>(3, 6),
+                   GruReference<Reset::before>{relu_of});
   check_recurrence(Gru<double, 3, 6, Reset::after, ReluActivation>(),
-                   Gru<double, Dynamic, Dynamic, Reset::after, ReluActivation>(3, 6), GruReference<Reset::after>{relu_of});
+                   Gru<double, Dynamic, Dynamic, Reset::after, ReluActivation>(3, 6),
+                   GruReference<Reset::after>{relu_of});
 }
 
 TEST_CASE("Gru in float and with weights of 16 bits", "[layers]") {

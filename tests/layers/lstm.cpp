@@ -45,9 +45,9 @@ TEST_CASE("Lstm has PyTorch's parameters, start and names", "[layers]") {
   Lstm<float, 3, 16> layer;
   initialize(layer, 1);
   std::vector<std::string> names;
-  for_each_parameter([&](const Path& path, const auto& tensor) {
-    names.push_back(path.str() + " " + shape_text(tensor.shape()));
-  }, layer);
+  for_each_parameter(
+      [&](const Path& path, const auto& tensor) { names.push_back(path.str() + " " + shape_text(tensor.shape())); },
+      layer);
   CHECK(names == std::vector<std::string>{"weight_ih [64, 3]", "weight_hh [64, 16]", "bias_ih [64]", "bias_hh [64]"});
   for (const double value : numbers(layer)) CHECK(std::abs(value) <= 0.25);
   auto same = layer;

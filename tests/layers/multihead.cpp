@@ -57,7 +57,8 @@ TEST_CASE("MultiheadLstm is its equations, heads apart", "[layers]") {
     state[1][i] = sigmoid_of(a(1)) * state[1][i] + sigmoid_of(a(0)) * std::tanh(a(2));
     state[0][i] = sigmoid_of(a(3)) * std::tanh(state[1][i]);
   }};
-  check_recurrence(MultiheadLstm<double, 3, 2, 5>(), MultiheadLstm<double, Dynamic, Dynamic, Dynamic>(3, 2, 5), reference);
+  check_recurrence(MultiheadLstm<double, 3, 2, 5>(), MultiheadLstm<double, Dynamic, Dynamic, Dynamic>(3, 2, 5),
+                   reference);
 }
 
 TEST_CASE("MultiheadGru is its equations, heads apart", "[layers]") {
@@ -68,14 +69,16 @@ TEST_CASE("MultiheadGru is its equations, heads apart", "[layers]") {
     const double n = std::tanh(gates.input(2) + gates.bias(3) + r * g);
     state[0][i] = z * state[0][i] + (1 - z) * n;
   }};
-  check_recurrence(MultiheadGru<double, 3, 2, 5>(), MultiheadGru<double, Dynamic, Dynamic, Dynamic>(3, 2, 5), reference);
+  check_recurrence(MultiheadGru<double, 3, 2, 5>(), MultiheadGru<double, Dynamic, Dynamic, Dynamic>(3, 2, 5),
+                   reference);
 }
 
 TEST_CASE("MultiheadElman is its equation, heads apart", "[layers]") {
   const MultiheadReference reference{[](const auto& gates, auto& state, std::size_t i) {
     state[0][i] = std::tanh(gates.input(0) + gates.recurrent(0) + gates.bias(0));
   }};
-  check_recurrence(MultiheadElman<double, 3, 3, 2>(), MultiheadElman<double, Dynamic, Dynamic, Dynamic>(3, 3, 2), reference);
+  check_recurrence(MultiheadElman<double, 3, 3, 2>(), MultiheadElman<double, Dynamic, Dynamic, Dynamic>(3, 3, 2),
+                   reference);
 }
 
 TEST_CASE("one head is the layer without heads", "[layers]") {
@@ -90,7 +93,8 @@ TEST_CASE("one head is the layer without heads", "[layers]") {
 }
 
 TEST_CASE("multihead layers in float and with weights of 16 bits", "[layers]") {
-  check_precision(MultiheadLstm<float, 3, 2, 8>(), MultiheadLstm<double, Dynamic, Dynamic, Dynamic>(3, 2, 8), 1e-6, 1e-3, 8e-3);
+  check_precision(MultiheadLstm<float, 3, 2, 8>(), MultiheadLstm<double, Dynamic, Dynamic, Dynamic>(3, 2, 8), 1e-6,
+                  1e-3, 8e-3);
 }
 
 TEST_CASE("multihead layers refuse sizes that are not their own", "[layers]") {

@@ -27,21 +27,24 @@ template <class State>
   end = start;
   for (Index b = 0; b < x.extent(0); ++b) {
     std::vector<std::vector<double>> state;
-    for_each_tensor([&](const Path&, const auto& tensor) {
-      state.emplace_back(tensor.data() + b * hidden, tensor.data() + (b + 1) * hidden);
-    }, start);
+    for_each_tensor(
+        [&](const Path&, const auto& tensor) {
+          state.emplace_back(tensor.data() + b * hidden, tensor.data() + (b + 1) * hidden);
+        },
+        start);
     for (Index t = 0; t < x.extent(1); ++t) {
       step(&x(b, t, 0), state);
       std::copy_n(state[0].data(), hidden, &y(b, t, 0));
     }
     std::size_t i = 0;
-    for_each_tensor([&](const Path&, auto& tensor) { std::copy_n(state[i++].data(), hidden, tensor.data() + b * hidden); }, end);
+    for_each_tensor(
+        [&](const Path&, auto& tensor) { std::copy_n(state[i++].data(), hidden, tensor.data() + b * hidden); }, end);
   }
   return y;
 }
 
-/// A layer in double against the plain loop that `reference(layer)` gives, from a state that is not zero: every form, the
-/// plan, the dynamic layer.
+/// A layer in double against the plain loop that `reference(layer)` gives, from a state that is not zero: every form,
+/// the plan, the dynamic layer.
 template <class L, class D, class Reference>
 void check_recurrence(L layer, D dynamic, Reference reference) {
   STATIC_REQUIRE(SequenceLayer<L>);
@@ -100,7 +103,8 @@ void check_refusals(const D& layer) {
   Sequence<double> y(2, 3, out), narrow(2, 3, out + 1), longer(2, 4, out), fewer(1, 3, out);
   auto state = layer.initial_state(2), small = layer.initial_state(1);
   const auto says = [](const char* what, Index expected, Index found) {
-    return ContainsSubstring("expected " + std::string(what) + " " + std::to_string(expected) + ", found " + std::to_string(found));
+    return ContainsSubstring("expected " + std::string(what) + " " + std::to_string(expected) + ", found " +
+                             std::to_string(found));
   };
   CHECK_THROWS_AS(layer.scan(state, wide, y), ShapeError);
   CHECK_THROWS_WITH(layer.scan(state, wide, y), ContainsSubstring(D::name) && says("input features", in, in + 1));

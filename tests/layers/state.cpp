@@ -32,9 +32,9 @@ TEST_CASE("a snapshot brings a state back bit for bit", "[state]") {
   CHECK(bytes.size() == 32 + 4 * 3 * 10 * sizeof(float));
   auto back = some_state(3, 2);
   restore(bytes, back);
-  for_each_tensor([](const Path&, const auto& a, const auto& b) {
-    CHECK(std::memcmp(a.data(), b.data(), a.span().size_bytes()) == 0);
-  }, state, back);
+  for_each_tensor([](const Path&, const auto& a,
+                     const auto& b) { CHECK(std::memcmp(a.data(), b.data(), a.span().size_bytes()) == 0); },
+                  state, back);
   CHECK(snapshot(back) == bytes);
 }
 

@@ -47,7 +47,8 @@ Sequence<double> reference(const L& layer, const Sequence<double>& x, const std:
 }
 
 template <class L, class Form = OwnForm>
-Sequence<double> scanned_ragged(const L& layer, const Sequence<double>& x, const std::vector<Index>& lengths, const Form& form = {}) {
+Sequence<double> scanned_ragged(const L& layer, const Sequence<double>& x, const std::vector<Index>& lengths,
+                                const Form& form = {}) {
   Sequence<double> y(x.extent(0), x.extent(1), layer.output_size());
   y.fill(7);
   auto state = layer.initial_state(x.extent(0));
@@ -116,7 +117,8 @@ TEST_CASE("a Bidirectional gives the same bits for any number of threads", "[mod
 }
 
 TEST_CASE("a stack of Bidirectionals", "[models]") {
-  const auto stack = randomized(Sequential<Bidirectional<Leaky<double, 3>>, Bidirectional<Leaky<double, 6>>, Linear<double, 12, 2>>());
+  const auto stack =
+      randomized(Sequential<Bidirectional<Leaky<double, 3>>, Bidirectional<Leaky<double, 6>>, Linear<double, 12, 2>>());
   const std::vector<Index> lengths{7, 3};
   auto x = random_sequence<double>(2, 7, 3, 2);
   const auto first = reference(stack.get<0>(), x, lengths);
@@ -152,7 +154,8 @@ TEST_CASE("a tape of a Bidirectional can be used again for another size", "[mode
     Sequence<double> fresh_y(2, time, 5);
     auto fresh_state = layer.initial_state(2), fresh_dstart = fresh_state;
     layer.forward(fresh_state, x, fresh_y, fresh);
-    layer.backward(fresh, SequenceView<const double>(std::as_const(y)), layer.initial_state(2), fresh_gradient, dx, fresh_dstart);
+    layer.backward(fresh, SequenceView<const double>(std::as_const(y)), layer.initial_state(2), fresh_gradient, dx,
+                   fresh_dstart);
     CHECK(numbers(gradient) == numbers(fresh_gradient));
   }
 }
@@ -174,7 +177,8 @@ TEST_CASE("a Bidirectional names its parameters and states by direction", "[mode
   CHECK(names == std::vector<std::string>{"forward.h", "backward.1.h"});
 }
 
-TEST_CASE("a Bidirectional allocates nothing in a scan with a warm workspace, and needs no more for longer ones", "[models]") {
+TEST_CASE("a Bidirectional allocates nothing in a scan with a warm workspace, and needs no more for longer ones",
+          "[models]") {
   const auto plan = prepare(randomized(Bidirectional<Lstm<double, 3, 9>>()));
   const auto x = random_sequence<double>(2, 2000, 3, 2);
   Sequence<double> y(2, 2000, 18);

@@ -37,11 +37,13 @@ class Leaky : public Layer<Leaky<S, Features, Default>, S, Features, Features> {
  private:
   friend Layer<Leaky, S, Features, Features>;
 
-  void run_step(State& state, MatrixView<const S, Dynamic, Features> x, MatrixView<S, Dynamic, Features> y) const noexcept {
+  void run_step(State& state, MatrixView<const S, Dynamic, Features> x,
+                MatrixView<S, Dynamic, Features> y) const noexcept {
     advance(state, x, y, 0);
   }
   template <class Form>
-  void run_scan(const Form&, State& state, SequenceView<const S, Features> x, SequenceView<S, Features> y, Workspace&) const {
+  void run_scan(const Form&, State& state, SequenceView<const S, Features> x, SequenceView<S, Features> y,
+                Workspace&) const {
     for (Index t = 0; t < x.time; ++t) {
       for_each_active_run(x, t, [&](Index first, Index count) {
         advance(state, x.frame(t).middle_rows(first, count), y.frame(t).middle_rows(first, count), first);
@@ -49,7 +51,8 @@ class Leaky : public Layer<Leaky<S, Features, Default>, S, Features, Features> {
     }
     clear_padding(x, y);
   }
-  void advance(State& state, MatrixView<const S, Dynamic, Features> x, MatrixView<S, Dynamic, Features> y, Index row) const noexcept {
+  void advance(State& state, MatrixView<const S, Dynamic, Features> x, MatrixView<S, Dynamic, Features> y,
+               Index row) const noexcept {
     for (Index r = 0; r < x.rows; ++r) {
       for (Index i = 0; i < decay.size(); ++i) y(r, i) = state.h(row + r, i) = decay[i] * state.h(row + r, i) + x(r, i);
     }
@@ -86,8 +89,8 @@ struct Training<testing::Leaky<S, Features, Default>> {
     clear_padding(x, y);
   }
 
-  static void backward(const L& layer, Tape& tape, SequenceView<const S, Features> dy, const State& dstate_end, L& gradient,
-                       SequenceView<S, Features> dx, State& dstate_start) {
+  static void backward(const L& layer, Tape& tape, SequenceView<const S, Features> dy, const State& dstate_end,
+                       L& gradient, SequenceView<S, Features> dx, State& dstate_start) {
     dstate_start = dstate_end;
     for (Index b = 0; b < tape.x.batch; ++b) {
       for (Index t = tape.x.length(b) - 1; t >= 0; --t) {

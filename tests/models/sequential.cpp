@@ -17,7 +17,8 @@ using namespace stepscan::testing;
 
 namespace {
 
-using Stack = Sequential<Linear<double, 3, 5>, Leaky<double, 5>, Tanh<double, 5>, Leaky<double, 5>, Linear<double, 5, 2>>;
+using Stack =
+    Sequential<Linear<double, 3, 5>, Leaky<double, 5>, Tanh<double, 5>, Leaky<double, 5>, Linear<double, 5, 2>>;
 using DynamicStack = Sequential<Linear<double, Dynamic, Dynamic>, Leaky<double, Dynamic>, Tanh<double, Dynamic>,
                                 Leaky<double, Dynamic>, Linear<double, Dynamic, Dynamic>>;
 
@@ -64,7 +65,8 @@ TEST_CASE("a Recurrent scan of a Sequential is its repeated step, bit for bit", 
     const auto whole = scanned(model, x, Recurrent{});
     Sequence<double> y(whole.shape());
     auto state = model.initial_state(2);
-    for (Index t = 0; t < 300; ++t) model.step(state, SequenceView<const double>(x).frame(t), SequenceView<double>(y).frame(t));
+    for (Index t = 0; t < 300; ++t)
+      model.step(state, SequenceView<const double>(x).frame(t), SequenceView<double>(y).frame(t));
     CHECK(y == whole);
   };
   check_one(make_stack());
@@ -119,7 +121,8 @@ TEST_CASE("padding is not read by a Sequential, and becomes zero", "[models]") {
   Sequence<double> short_y(1, 257, 2);
   stack.scan(alone, SequenceView<const double, 3>(std::as_const(x)).members(2, 1).slice(0, 257), short_y);
   auto row = stack.initial_state(1);
-  for_each_tensor([](const Path&, auto& to, const auto& from) { std::copy_n(&from(2, 0), to.size(), to.begin()); }, row, state);
+  for_each_tensor([](const Path&, auto& to, const auto& from) { std::copy_n(&from(2, 0), to.size(), to.begin()); }, row,
+                  state);
   CHECK(distance(numbers(row), numbers(alone)) < 1e-12);
 }
 
@@ -191,19 +194,39 @@ TEST_CASE("a Sequential has the forms that all of its layers have", "[models]") 
   STATIC_REQUIRE(std::is_same_v<decltype(prepare(std::declval<Gates>()))::State, Gates::State>);
 }
 
+TEST_CASE("the report of a Newton scan sums up the layers and blocks", "[models]") {
+  Sequential<Gru<double, 3, 4>, Tanh<double, 4>, Gru<double, 4, 5>> stack;
+  randomize(stack, 1);
+  const auto x = random_sequence<double>(2, 300, 3, 2);
+  const auto expected = scanned(stack, x, Recurrent{});
+  NewtonReport first, second, total;
+  const auto between = scanned(stack.get<1>(), scanned(stack.get<0>(), x, Newton<>{.report = &first}));
+  static_cast<void>(scanned(stack.get<2>(), between, Newton<>{.report = &second}));
+  CHECK(distance(scanned(stack, x, Newton<>{.report = &total}), expected) < 1e-8);
+  CHECK(total.iterations > 1);
+  CHECK(total.iterations == std::max(first.iterations, second.iterations));
+  CHECK(total.residual > 0);
+  CHECK_FALSE(total.fell_back);
+  CHECK(distance(scanned(stack, x, Newton<>{.max_iterations = 1, .report = &total}), expected) < 1e-8);
+  CHECK(total.fell_back);
+  CHECK(distance(scanned(stack, x, Newton<>{}), expected) < 1e-8);
+}
+
 TEST_CASE("blocks are whole chunks, and whole sequences where they must be", "[models]") {
   STATIC_REQUIRE(Stack::block_tokens<Recurrent> == 256);
   STATIC_REQUIRE(Stack::block_tokens<Chunked<100>> == 300);
   STATIC_REQUIRE(Stack::block_tokens<Chunked<1000>> == 1000);
   STATIC_REQUIRE(Sequential<Stack>::block_tokens<Chunked<100>> == 300);
-  STATIC_REQUIRE(Sequential<Leaky<float, 2, Parallel<>>, Tanh<float, 2>>::block_tokens<OwnForm> == detail::whole_sequence);
+  STATIC_REQUIRE(Sequential<Leaky<float, 2, Parallel<>>, Tanh<float, 2>>::block_tokens<OwnForm> ==
+                 detail::whole_sequence);
   STATIC_REQUIRE(Sequential<Conv1d<float, 2, 2, 3>>::block_tokens<OwnForm> == detail::whole_sequence);
 }
 
 TEST_CASE("sizes that do not meet are refused, and both layers named", "[models]") {
   const auto make = [] { return Sequential(Linear<float, Dynamic, Dynamic>(3, 5), Leaky<float, Dynamic>(4)); };
   CHECK_THROWS_AS(make(), ShapeError);
-  CHECK_THROWS_WITH(make(), "Sequential: layer 0, Linear [3 -> 5], has 5 outputs, but layer 1, Leaky [4 -> 4], expects 4 inputs");
+  CHECK_THROWS_WITH(
+      make(), "Sequential: layer 0, Linear [3 -> 5], has 5 outputs, but layer 1, Leaky [4 -> 4], expects 4 inputs");
   const Stack stack;
   auto state = stack.initial_state(2);
   Sequence<double> y(2, 4, 2);

@@ -92,7 +92,7 @@ TEST_CASE("the voice activity detector agrees with the engine it comes from, fra
   CHECK(inner_seen == inner_frames.size());
   CHECK(inner_error < 1e-5);
   CHECK(h_error < 1e-4);
-  CHECK(c_error < 1e-5);  // c is not bounded: it reaches 240
+  CHECK(c_error < 5e-5);  // c is not bounded: it reaches 240
 }
 
 TEST_CASE("streams of one detector are independent, and a frame allocates nothing", "[voice_activity][shared]") {

@@ -41,14 +41,16 @@ struct Problem {
     for_each_parameter([&](const Path&, auto& tensor) { randomise(tensor, random, 0.7); }, layer);
     randomise(x, random, 1.0);
     randomise(dy, random, 1.0);
-    for_each_tensor([&](const Path& path, auto& state, auto& cotangent) {
-      randomise(cotangent, random, 1.0);
-      if (zero_start) return;
-      randomise(state, random, 0.9);
-      if (path.name == "n") {
-        for (auto& value : state) value = 1.5 + value;
-      }
-    }, start, dend);
+    for_each_tensor(
+        [&](const Path& path, auto& state, auto& cotangent) {
+          randomise(cotangent, random, 1.0);
+          if (zero_start) return;
+          randomise(state, random, 0.9);
+          if (path.name == "n") {
+            for (auto& value : state) value = 1.5 + value;
+          }
+        },
+        start, dend);
     for (Index b = 0; b < static_cast<Index>(lengths.size()); ++b) {
       for (Index t = lengths[static_cast<std::size_t>(b)]; t < time; ++t) {
         std::fill_n(SequenceView<double>(x).token(b, t), x.extent(2), std::numeric_limits<double>::quiet_NaN());
@@ -73,9 +75,11 @@ struct Problem {
         for (Index u = 0; u < y.extent(2); ++u) sum += y(b, t, u) * dy(b, t, u);
       }
     }
-    for_each_tensor([&](const Path&, const auto& value, const auto& cotangent) {
-      for (Index i = 0; i < value.size(); ++i) sum += value[i] * cotangent[i];
-    }, state, dend);
+    for_each_tensor(
+        [&](const Path&, const auto& value, const auto& cotangent) {
+          for (Index i = 0; i < value.size(); ++i) sum += value[i] * cotangent[i];
+        },
+        state, dend);
     return sum;
   }
 
@@ -141,7 +145,8 @@ double distance(const Result<L>& a, const Result<L>& b) {
   compare(a.dx, b.dx);
   for_each_tensor([&](const Path&, const auto& left, const auto& right) { compare(left, right); }, a.dstart, b.dstart);
   for_each_tensor([&](const Path&, const auto& left, const auto& right) { compare(left, right); }, a.end, b.end);
-  for_each_parameter([&](const Path&, const auto& left, const auto& right) { compare(left, right); }, a.gradient, b.gradient);
+  for_each_parameter([&](const Path&, const auto& left, const auto& right) { compare(left, right); }, a.gradient,
+                     b.gradient);
   return worst;
 }
 
@@ -149,12 +154,14 @@ double distance(const Result<L>& a, const Result<L>& b) {
 template <class L>
 void check_slopes(Problem<L> problem) {
   const Result<L> result(problem, Chunked<3>{});
-  for_each_parameter([&](const Path& path, auto& parameter, const auto& gradient) {
-    Distance distance;
-    for (Index i = 0; i < parameter.size(); ++i) distance.include(gradient[i], problem.slope(parameter[i]));
-    INFO(path.str());
-    CHECK(distance.relative() < 1e-7);
-  }, problem.layer, result.gradient);
+  for_each_parameter(
+      [&](const Path& path, auto& parameter, const auto& gradient) {
+        Distance distance;
+        for (Index i = 0; i < parameter.size(); ++i) distance.include(gradient[i], problem.slope(parameter[i]));
+        INFO(path.str());
+        CHECK(distance.relative() < 1e-7);
+      },
+      problem.layer, result.gradient);
   Distance distance;
   for (Index b = 0; b < problem.x.extent(0); ++b) {
     for (Index t = 0; t < problem.x.extent(1); ++t) {
@@ -165,21 +172,28 @@ void check_slopes(Problem<L> problem) {
     }
   }
   CHECK(distance.relative() < 1e-7);
-  for_each_tensor([&](const Path& path, auto& state, const auto& gradient) {
-    if (path.name == "n" && state[0] == 0) return;  // an sLSTM starts afresh at n = 0: no derivative there
-    Distance of_state;
-    for (Index i = 0; i < state.size(); ++i) of_state.include(gradient[i], problem.slope(state[i]));
-    INFO(path.str());
-    CHECK(of_state.relative() < 1e-7);
-  }, problem.start, result.dstart);
+  for_each_tensor(
+      [&](const Path& path, auto& state, const auto& gradient) {
+        if (path.name == "n" && state[0] == 0) return;  // an sLSTM starts afresh at n = 0: no derivative there
+        Distance of_state;
+        for (Index i = 0; i < state.size(); ++i) of_state.include(gradient[i], problem.slope(state[i]));
+        INFO(path.str());
+        CHECK(of_state.relative() < 1e-7);
+      },
+      problem.start, result.dstart);
 }
 
-using Recurrences = std::tuple<
-    Lstm<double, 3, 5>, Lstm<double, Dynamic, Dynamic>, Gru<double, 3, 6>, Gru<double, 3, 5, Reset::before>,
-    Gru<double, 2, 4, Reset::after, ReluActivation>, ElmanRnn<double, 3, 5>, ElmanRnn<double, 3, 5, ReluActivation>,
-    MultiheadLstm<double, 3, 2, 3>, MultiheadGru<double, 3, 2, 3>, MultiheadElman<double, Dynamic, Dynamic, Dynamic>,
-    Slstm<double, 3, 2, 3>, Slstm<double, 3, 2, 3, NormalizerFloor::one>, SlstmOnGates<double, 2, 3>,
-    MultiheadGruOnGates<double, 2, 3>>;
+using Recurrences =
+    std::tuple<Lstm<double, 3, 5>, Lstm<double, Dynamic, Dynamic>, Gru<double, 3, 6>, Gru<double, 3, 5, Reset::before>,
+               Gru<double, 2, 4, Reset::after, ReluActivation>, ElmanRnn<double, 3, 5>,
+               ElmanRnn<double, 3, 5, ReluActivation>, MultiheadLstm<double, 3, 2, 3>, MultiheadGru<double, 3, 2, 3>,
+               MultiheadElman<double, Dynamic, Dynamic, Dynamic>, Slstm<double, 3, 2, 3>,
+               Slstm<double, 3, 2, 3, NormalizerFloor::one>, SlstmOnGates<double, 2, 3>,
+               MultiheadGruOnGates<double, 2, 3>>;
+
+struct Sizes {
+  Index batch, time, hidden;
+};
 
 template <class L>
 L make() {
@@ -208,15 +222,18 @@ TEMPLATE_TEST_CASE("sequences of no tokens and batches of no members have a grad
   const Index batch = GENERATE(0, 2);
   const Problem<L> problem(make<L>(), batch, batch == 0 ? 3 : 0);
   const Result<L> result(problem, OwnForm{});
-  for_each_tensor([&](const Path&, const auto& found, const auto& expected) { CHECK(found == expected); }, result.dstart,
-                  problem.dend);
-  for_each_parameter([&](const Path&, const auto& found) {
-    for (const double value : found) CHECK(value == 0);
-  }, result.gradient);
+  for_each_tensor([&](const Path&, const auto& found, const auto& expected) { CHECK(found == expected); },
+                  result.dstart, problem.dend);
+  for_each_parameter(
+      [&](const Path&, const auto& found) {
+        for (const double value : found) CHECK(value == 0);
+      },
+      result.gradient);
 }
 
-TEMPLATE_TEST_CASE("the gradient does not depend on the form of the forward pass", "[ops][backward]", (Lstm<double, 3, 5>),
-                   (Gru<double, 3, 6>), (Gru<double, 3, 5, Reset::before>), (Slstm<double, 3, 2, 3>)) {
+TEMPLATE_TEST_CASE("the gradient does not depend on the form of the forward pass", "[ops][backward]",
+                   (Lstm<double, 3, 5>), (Gru<double, 3, 6>), (Gru<double, 3, 5, Reset::before>),
+                   (Slstm<double, 3, 2, 3>)) {
   const Problem<TestType> problem(make<TestType>(), 3, 11, {11, 4, 7});
   const Result<TestType> expected(problem, Recurrent{});
   CHECK(distance(Result<TestType>(problem, Chunked<>{}), expected) < 1e-12);
@@ -250,9 +267,11 @@ TEST_CASE("gradients accumulate and a tape serves again", "[ops][backward]") {
   twice.run(second, OwnForm{}, twice.tape);
   CHECK(distance(twice, once) == 0);
   second.layer.backward(twice.tape, second.dy, second.dend, twice.gradient, twice.dx, twice.dstart);
-  for_each_parameter([](const Path&, const auto& two, const auto& one) {
-    for (Index i = 0; i < one.size(); ++i) CHECK(two[i] == Approx(2 * one[i]).margin(1e-13));
-  }, twice.gradient, once.gradient);
+  for_each_parameter(
+      [](const Path&, const auto& two, const auto& one) {
+        for (Index i = 0; i < one.size(); ++i) CHECK(two[i] == Approx(2 * one[i]).margin(1e-13));
+      },
+      twice.gradient, once.gradient);
 }
 
 TEST_CASE("the cotangent of the final state may be where that of the first goes", "[ops][backward]") {
@@ -268,25 +287,30 @@ TEST_CASE("the cotangent of the final state may be where that of the first goes"
 
 TEMPLATE_TEST_CASE("long sequences and wide layers: the gradient along one direction", "[ops][backward]",
                    (Lstm<double, Dynamic, Dynamic>), (Gru<double, Dynamic, Dynamic, Reset::before>)) {
-  const auto [batch, time, hidden] = GENERATE(std::tuple<Index, Index, Index>{1, 600, 4}, std::tuple<Index, Index, Index>{3, 170, 5},
-                                              std::tuple<Index, Index, Index>{300, 3, 4}, std::tuple<Index, Index, Index>{2, 5, 150});
-  Problem<TestType> problem(TestType(3, hidden), batch, time);
-  for_each_parameter([&](const Path&, auto& tensor) {
-    for (auto& value : tensor) value *= 1.5 / std::sqrt(static_cast<double>(hidden));
-  }, problem.layer);
+  const Sizes size = GENERATE(Sizes{1, 600, 4}, Sizes{3, 170, 5}, Sizes{300, 3, 4}, Sizes{2, 5, 150});
+  Problem<TestType> problem(TestType(3, size.hidden), size.batch, size.time);
+  for_each_parameter(
+      [&](const Path&, auto& tensor) {
+        for (auto& value : tensor) value *= 1.5 / std::sqrt(static_cast<double>(size.hidden));
+      },
+      problem.layer);
   const Result<TestType> result(problem, OwnForm{});
   const TestType middle = problem.layer;
   Random random(3);
   TestType direction = middle;
   double expected = 0;
-  for_each_parameter([&](const Path&, auto& along, auto& gradient) {
-    randomise(along, random, 1.0);
-    for (Index i = 0; i < along.size(); ++i) expected += along[i] * gradient[i];
-  }, direction, result.gradient);
+  for_each_parameter(
+      [&](const Path&, auto& along, auto& gradient) {
+        randomise(along, random, 1.0);
+        for (Index i = 0; i < along.size(); ++i) expected += along[i] * gradient[i];
+      },
+      direction, result.gradient);
   const auto loss_at = [&](double step) {
-    for_each_parameter([&](const Path&, auto& parameter, const auto& from, const auto& along) {
-      for (Index i = 0; i < parameter.size(); ++i) parameter[i] = from[i] + step * along[i];
-    }, problem.layer, middle, direction);
+    for_each_parameter(
+        [&](const Path&, auto& parameter, const auto& from, const auto& along) {
+          for (Index i = 0; i < parameter.size(); ++i) parameter[i] = from[i] + step * along[i];
+        },
+        problem.layer, middle, direction);
     return problem.loss();
   };
   const double step = 1e-6;

@@ -14,7 +14,8 @@ using Sequence = Tensor<S, Dynamic, Dynamic, Dynamic>;
 
 /// Uniform in +-scale.
 template <class S>
-[[nodiscard]] Sequence<S> random_sequence(Index batch, Index time, Index features, std::uint64_t seed, double scale = 1) {
+[[nodiscard]] Sequence<S> random_sequence(Index batch, Index time, Index features, std::uint64_t seed,
+                                          double scale = 1) {
   Sequence<S> sequence(batch, time, features);
   Random random(seed, 17);
   for (S& value : sequence) value = static_cast<S>(random.uniform(-scale, scale));
@@ -25,20 +26,26 @@ template <class S>
 template <class T>
 void randomize(T& tree, std::uint64_t seed, double low = -0.6, double high = 0.6) {
   Random random(seed, 23);
-  for_each_tensor([&](const Path&, auto& tensor) {
-    for (auto& value : tensor) value = static_cast<std::remove_reference_t<decltype(value)>>(random.uniform(low, high));
-  }, tree);
+  for_each_tensor(
+      [&](const Path&, auto& tensor) {
+        for (auto& value : tensor)
+          value = static_cast<std::remove_reference_t<decltype(value)>>(random.uniform(low, high));
+      },
+      tree);
 }
 
 /// The numbers of one layer in another of other scalars or static sizes.
 template <class From, class To>
 void copy_parameters(const From& from, To& to) {
   std::vector<double> values;
-  for_each_tensor([&](const Path&, const auto& tensor) { values.insert(values.end(), tensor.begin(), tensor.end()); }, from);
+  for_each_tensor([&](const Path&, const auto& tensor) { values.insert(values.end(), tensor.begin(), tensor.end()); },
+                  from);
   std::size_t i = 0;
-  for_each_tensor([&](const Path&, auto& tensor) {
-    for (auto& value : tensor) value = static_cast<std::remove_reference_t<decltype(value)>>(values.at(i++));
-  }, to);
+  for_each_tensor(
+      [&](const Path&, auto& tensor) {
+        for (auto& value : tensor) value = static_cast<std::remove_reference_t<decltype(value)>>(values.at(i++));
+      },
+      to);
 }
 
 /// The largest difference of two ranges of one size; infinite when sizes differ or one is not a number.
@@ -60,7 +67,8 @@ template <class A, class B>
 template <class T>
 [[nodiscard]] std::vector<double> numbers(const T& tree) {
   std::vector<double> values;
-  for_each_tensor([&](const Path&, const auto& tensor) { values.insert(values.end(), tensor.begin(), tensor.end()); }, tree);
+  for_each_tensor([&](const Path&, const auto& tensor) { values.insert(values.end(), tensor.begin(), tensor.end()); },
+                  tree);
   return values;
 }
 
@@ -117,9 +125,11 @@ template <class L>
         for (Index i = 0; i < dy.extent(2); ++i) sum += dy(b, t, i) * y(b, t, i);
       }
     }
-    for_each_tensor([&](const Path&, const auto& d, const auto& end) {
-      for (Index i = 0; i < d.size(); ++i) sum += d[i] * end[i];
-    }, dend, state);
+    for_each_tensor(
+        [&](const Path&, const auto& d, const auto& end) {
+          for (Index i = 0; i < d.size(); ++i) sum += d[i] * end[i];
+        },
+        dend, state);
     return sum;
   };
 
@@ -146,12 +156,16 @@ template <class L>
     const double off = std::abs(expected - found) / (1 + std::abs(expected));
     error = std::isfinite(off) ? std::max(error, off) : std::numeric_limits<double>::infinity();
   };
-  for_each_tensor([&](const Path&, auto& parameter, const auto& found) {
-    for (Index i = 0; i < parameter.size(); ++i) compare(parameter[i], found[i]);
-  }, layer, gradient);
-  for_each_tensor([&](const Path&, auto& value, const auto& found) {
-    for (Index i = 0; i < value.size(); ++i) compare(value[i], found[i]);
-  }, start, dstart);
+  for_each_tensor(
+      [&](const Path&, auto& parameter, const auto& found) {
+        for (Index i = 0; i < parameter.size(); ++i) compare(parameter[i], found[i]);
+      },
+      layer, gradient);
+  for_each_tensor(
+      [&](const Path&, auto& value, const auto& found) {
+        for (Index i = 0; i < value.size(); ++i) compare(value[i], found[i]);
+      },
+      start, dstart);
   for (Index i = 0; i < x.size(); ++i) {
     if (std::isnan(x[i])) {
       if (dx[i] != 0) error = std::numeric_limits<double>::infinity();

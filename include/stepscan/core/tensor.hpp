@@ -103,16 +103,18 @@ class Tensor {
   static constexpr std::size_t rank = sizeof...(Dims);
   using Shape = std::array<Index, rank>;
   static constexpr Shape static_shape{Dims...};
+  static constexpr std::size_t dynamic_extents = ((Dims == Dynamic ? std::size_t{1} : std::size_t{0}) + ... + 0);
 
   /// All elements zero; Dynamic extents are 0.
   Tensor() {
     if constexpr (is_static && on_heap) storage_ = Storage(flat_size(static_shape));
   }
 
-  /// One size per extent. Throws ShapeError when a size is negative or differs from a static extent.
+  /// One size per extent, or one per Dynamic extent. Throws ShapeError when a size is negative or differs from a static
+  /// extent.
   template <std::convertible_to<Index>... Sizes>
-    requires(sizeof...(Sizes) == sizeof...(Dims) && rank > 0)
-  explicit Tensor(Sizes... sizes) : Tensor(Shape{static_cast<Index>(sizes)...}) {}
+    requires(rank > 0 && (sizeof...(Sizes) == rank || (sizeof...(Sizes) > 0 && sizeof...(Sizes) == dynamic_extents)))
+  explicit Tensor(Sizes... sizes) : Tensor(full_shape({static_cast<Index>(sizes)...})) {}
 
   explicit Tensor(const Shape& shape) : shape_(check(shape)) {
     if constexpr (on_heap) storage_ = Storage(flat_size(shape));
@@ -175,6 +177,15 @@ class Tensor {
     Shape sizes = static_shape;
     for (Index& n : sizes) n = std::max<Index>(n, 0);
     return sizes;
+  }
+
+  static constexpr Shape full_shape(std::initializer_list<Index> sizes) {
+    Shape shape = static_shape;
+    const Index* next = sizes.begin();
+    for (Index& n : shape) {
+      if (sizes.size() == rank || n == Dynamic) n = *next++;
+    }
+    return shape;
   }
 
   static const Shape& check(const Shape& shape) {

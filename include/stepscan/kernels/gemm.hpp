@@ -15,8 +15,8 @@ template <class T>
 using EigenMatrix = Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 template <class T>
-using EigenMap = Eigen::Map<std::conditional_t<std::is_const_v<T>, const EigenMatrix<T>, EigenMatrix<T>>, Eigen::Unaligned,
-                            Eigen::OuterStride<>>;
+using EigenMap = Eigen::Map<std::conditional_t<std::is_const_v<T>, const EigenMatrix<T>, EigenMatrix<T>>,
+                            Eigen::Unaligned, Eigen::OuterStride<>>;
 
 template <class T>
 [[nodiscard]] EigenMap<T> eigen_map(MatrixView<T> view) {

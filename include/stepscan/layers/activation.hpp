@@ -37,7 +37,8 @@ class Activation : public StatelessLayer<Activation<S, Features, Function, Math>
   }
 
   template <class Form>
-  void run_scan(const Form&, NoState&, SequenceView<const S, Features> x, SequenceView<S, Features> y, Workspace&) const {
+  void run_scan(const Form&, NoState&, SequenceView<const S, Features> x, SequenceView<S, Features> y,
+                Workspace&) const {
     for (Index b = 0; b < x.batch; ++b) {
       activate<Function, Math, S>(x.member(b).middle_rows(0, x.length(b)), y.member(b).middle_rows(0, x.length(b)));
     }

@@ -42,7 +42,8 @@ class Conv1dLayer : public Layer<Self, S, Inputs, Outputs> {
   [[nodiscard]] const Self& self() const noexcept { return static_cast<const Self&>(*this); }
 
   template <class Form>
-  void run_scan(const Form&, NoState&, SequenceView<const S, Inputs> x, SequenceView<S, Outputs> y, Workspace& workspace) const {
+  void run_scan(const Form&, NoState&, SequenceView<const S, Inputs> x, SequenceView<S, Outputs> y,
+                Workspace& workspace) const {
     self().with_packed_weights(workspace, [&](const auto* packed, const S* bias) {
       conv1d<S>(self().shape(), packed, bias, x, y, workspace);
     });
@@ -79,8 +80,8 @@ class Conv1dPlan : public Conv1dLayer<Conv1dPlan<S, Inputs, Outputs, Stored>, S,
 
 /// Convolution over time as torch.nn.Conv1d has it, but channels last: see ops/conv1d.hpp for the equation.
 ///   weight [Outputs, Inputs / groups, Kernel], bias [Outputs]
-/// x [batch, time, Inputs], y [batch, output_time(time), Outputs]. It sees the whole sequence at once: no step, no state.
-/// A member of a ragged batch ends with its last real token, behind which it sees zeros.
+/// x [batch, time, Inputs], y [batch, output_time(time), Outputs]. It sees the whole sequence at once: no step, no
+/// state. A member of a ragged batch ends with its last real token, behind which it sees zeros.
 template <Scalar S, Index Inputs, Index Outputs, Index Kernel, bool WithBias = true>
 class Conv1d : public Conv1dLayer<Conv1d<S, Inputs, Outputs, Kernel, WithBias>, S, Inputs, Outputs> {
   static constexpr bool is_static = Inputs != Dynamic && Outputs != Dynamic && Kernel != Dynamic;
@@ -117,9 +118,11 @@ class Conv1d : public Conv1dLayer<Conv1d<S, Inputs, Outputs, Kernel, WithBias>, 
   /// Uniform in +-1 / sqrt(inputs / groups * kernel), as PyTorch does.
   void initialize(Random& random) {
     const double bound = 1.0 / std::sqrt(static_cast<double>(shape().window()));
-    for_each_tensor([&](const Path&, auto& tensor) {
-      for (S& value : tensor) value = static_cast<S>(random.uniform(-bound, bound));
-    }, *this);
+    for_each_tensor(
+        [&](const Path&, auto& tensor) {
+          for (S& value : tensor) value = static_cast<S>(random.uniform(-bound, bound));
+        },
+        *this);
   }
 
   [[nodiscard]] Conv1dShape shape() const noexcept {

@@ -26,7 +26,8 @@ struct Training<Conv1d<S, Inputs, Outputs, Kernel, WithBias>> {
                        SequenceView<S, Inputs> dx, NoState&) {
     S* dbias = nullptr;
     if constexpr (WithBias) dbias = gradient.bias.data();
-    conv1d_backward<S>(layer.shape(), layer.weight.data(), tape.x, dy, gradient.weight.data(), dbias, dx, tape.workspace);
+    conv1d_backward<S>(layer.shape(), layer.weight.data(), tape.x, dy, gradient.weight.data(), dbias, dx,
+                       tape.workspace);
   }
 };
 

@@ -76,9 +76,11 @@ class Linear : public StatelessLayer<Linear<S, Inputs, Outputs, WithBias>, S, In
   /// Uniform in +-1 / sqrt(inputs), as PyTorch does.
   void initialize(Random& random) {
     const double bound = 1.0 / std::sqrt(static_cast<double>(input_size()));
-    for_each_tensor([&](const Path&, auto& tensor) {
-      for (S& value : tensor) value = static_cast<S>(random.uniform(-bound, bound));
-    }, *this);
+    for_each_tensor(
+        [&](const Path&, auto& tensor) {
+          for (S& value : tensor) value = static_cast<S>(random.uniform(-bound, bound));
+        },
+        *this);
   }
 
   [[nodiscard]] Index input_size() const noexcept { return weight.extent(1); }
@@ -109,7 +111,8 @@ class Linear : public StatelessLayer<Linear<S, Inputs, Outputs, WithBias>, S, In
                 Workspace& workspace) const {
     if constexpr (std::same_as<Form, Recurrent>) {
       for (Index b = 0; b < x.batch; ++b) {
-        plain_linear<S>(weight, bias_data(), x.member(b).middle_rows(0, x.length(b)), y.member(b).middle_rows(0, x.length(b)));
+        plain_linear<S>(weight, bias_data(), x.member(b).middle_rows(0, x.length(b)),
+                        y.member(b).middle_rows(0, x.length(b)));
       }
       clear_padding(x, y);
     } else {

@@ -38,17 +38,19 @@ template <class State>
 SnapshotHeader snapshot_header(const State& state) {
   SnapshotHeader header;
   header.layout = 0xCBF29CE484222325;
-  for_each_tensor([&](const Path& path, const auto& tensor) {
-    const std::string name = path.str();
-    const auto shape = tensor.shape();
-    header.scalar_size = sizeof(tensor[0]);
-    header.layout = hash_bytes(header.layout, name.c_str(), name.size() + 1);
-    for (const Index n : shape) {
-      const auto size = static_cast<std::uint64_t>(n);
-      header.layout = hash_bytes(header.layout, &size, sizeof(size));
-    }
-    header.bytes += tensor.span().size_bytes();
-  }, state);
+  for_each_tensor(
+      [&](const Path& path, const auto& tensor) {
+        const std::string name = path.str();
+        const auto shape = tensor.shape();
+        header.scalar_size = sizeof(tensor[0]);
+        header.layout = hash_bytes(header.layout, name.c_str(), name.size() + 1);
+        for (const Index n : shape) {
+          const auto size = static_cast<std::uint64_t>(n);
+          header.layout = hash_bytes(header.layout, &size, sizeof(size));
+        }
+        header.bytes += tensor.span().size_bytes();
+      },
+      state);
   return header;
 }
 
@@ -56,9 +58,11 @@ SnapshotHeader snapshot_header(const State& state) {
 template <class State>
 std::string layout_text(const State& state) {
   std::string text;
-  for_each_tensor([&](const Path& path, const auto& tensor) {
-    text += (text.empty() ? "" : " ") + path.str() + " " + shape_text(tensor.shape());
-  }, state);
+  for_each_tensor(
+      [&](const Path& path, const auto& tensor) {
+        text += (text.empty() ? "" : " ") + path.str() + " " + shape_text(tensor.shape());
+      },
+      state);
   return text;
 }
 
@@ -76,14 +80,17 @@ void snapshot(const State& state, std::span<std::byte> bytes) {
   const detail::SnapshotHeader header = detail::snapshot_header(state);
   const std::size_t size = sizeof(header) + static_cast<std::size_t>(header.bytes);
   if (bytes.size() != size) {
-    fail<ArgumentError>("snapshot: expected room for " + std::to_string(size) + " bytes, found " + std::to_string(bytes.size()));
+    fail<ArgumentError>("snapshot: expected room for " + std::to_string(size) + " bytes, found " +
+                        std::to_string(bytes.size()));
   }
   std::memcpy(bytes.data(), &header, sizeof(header));
   std::byte* to = bytes.data() + sizeof(header);
-  for_each_tensor([&](const Path&, const auto& tensor) {
-    const auto values = std::as_bytes(tensor.span());
-    to = std::copy(values.begin(), values.end(), to);
-  }, state);
+  for_each_tensor(
+      [&](const Path&, const auto& tensor) {
+        const auto values = std::as_bytes(tensor.span());
+        to = std::copy(values.begin(), values.end(), to);
+      },
+      state);
 }
 
 template <class State>
@@ -114,11 +121,13 @@ void restore(std::span<const std::byte> bytes, State& state) {
   require(found.layout == expected.layout, "names and shapes of hash", expected.layout, found.layout);
   require(bytes.size() == size && found.bytes == expected.bytes, "bytes:", size, bytes.size());
   const std::byte* from = bytes.data() + sizeof(found);
-  for_each_tensor([&](const Path&, auto& tensor) {
-    const auto values = std::as_writable_bytes(tensor.span());
-    std::copy_n(from, values.size(), values.begin());
-    from += values.size();
-  }, state);
+  for_each_tensor(
+      [&](const Path&, auto& tensor) {
+        const auto values = std::as_writable_bytes(tensor.span());
+        std::copy_n(from, values.size(), values.begin());
+        from += values.size();
+      },
+      state);
 }
 
 /// The last K states, for undo and speculative decoding. Allocates when it is made, never after.
@@ -144,7 +153,8 @@ class StateRing {
   /// nothing. Throws ArgumentError when fewer than n are held.
   void rollback(std::size_t n, State& state) {
     if (n > size_) {
-      fail<ArgumentError>("StateRing: expected to roll back at most " + std::to_string(size_) + " states, found " + std::to_string(n));
+      fail<ArgumentError>("StateRing: expected to roll back at most " + std::to_string(size_) + " states, found " +
+                          std::to_string(n));
     }
     if (n == 0) return;
     next_ = (next_ + K - n) % K;
@@ -170,49 +180,56 @@ Index row_size(const T& tensor) noexcept {
 /// Throws unless rows of one state fit into the other and lie within both.
 template <class State>
 void check_rows(const State& from, Index from_row, const State& to, Index to_row) {
-  for_each_tensor([&](const Path& path, const auto& source, const auto& target) {
-    auto from_shape = source.shape(), to_shape = target.shape();
-    if (from_row < 0 || from_row >= from_shape[0] || to_row < 0 || to_row >= to_shape[0]) {
-      fail<ArgumentError>("copy_row: expected rows below " + std::to_string(from_shape[0]) + " and " + std::to_string(to_shape[0]) +
-                          " in " + path.str() + ", found " + std::to_string(from_row) + " and " + std::to_string(to_row));
-    }
-    from_shape[0] = to_shape[0] = 0;
-    if (from_shape != to_shape) {
-      fail<ShapeError>("copy_row: expected rows of one shape in " + path.str() + ", found " + shape_text(source.shape()) +
-                       " and " + shape_text(target.shape()));
-    }
-  }, from, to);
+  for_each_tensor(
+      [&](const Path& path, const auto& source, const auto& target) {
+        auto from_shape = source.shape(), to_shape = target.shape();
+        if (from_row < 0 || from_row >= from_shape[0] || to_row < 0 || to_row >= to_shape[0]) {
+          fail<ArgumentError>("copy_row: expected rows below " + std::to_string(from_shape[0]) + " and " +
+                              std::to_string(to_shape[0]) + " in " + path.str() + ", found " +
+                              std::to_string(from_row) + " and " + std::to_string(to_row));
+        }
+        from_shape[0] = to_shape[0] = 0;
+        if (from_shape != to_shape) {
+          fail<ShapeError>("copy_row: expected rows of one shape in " + path.str() + ", found " +
+                           shape_text(source.shape()) + " and " + shape_text(target.shape()));
+        }
+      },
+      from, to);
 }
 
 template <class State>
 void copy_checked_row(const State& from, Index from_row, State& to, Index to_row) noexcept {
-  for_each_tensor([&](const Path&, const auto& source, auto& target) {
-    const Index size = row_size(source);
-    if (source.data() == target.data() && from_row == to_row) return;
-    std::copy_n(source.data() + from_row * size, size, target.data() + to_row * size);
-  }, from, to);
+  for_each_tensor(
+      [&](const Path&, const auto& source, auto& target) {
+        const Index size = row_size(source);
+        if (source.data() == target.data() && from_row == to_row) return;
+        std::copy_n(source.data() + from_row * size, size, target.data() + to_row * size);
+      },
+      from, to);
 }
 
 }  // namespace detail
 
-/// Batch member `to_row` of one state becomes member `from_row` of another (or of the same). Throws ArgumentError when a
-/// row does not exist, ShapeError when the rows differ in shape.
+/// Batch member `to_row` of one state becomes member `from_row` of another (or of the same). Throws ArgumentError when
+/// a row does not exist, ShapeError when the rows differ in shape.
 template <class State>
 void copy_row(const State& from, Index from_row, State& to, Index to_row) {
   detail::check_rows(from, from_row, to, to_row);
   detail::copy_checked_row(from, from_row, to, to_row);
 }
 
-/// Batch member i of `to` becomes member rows[i] of `from`, another state: the surviving beams of a beam search. `to` is
-/// a state for rows.size() members. Throws as copy_row does, before anything is written.
+/// Batch member i of `to` becomes member rows[i] of `from`, another state: the surviving beams of a beam search. `to`
+/// is a state for rows.size() members. Throws as copy_row does, before anything is written.
 template <class State>
 void select_rows(const State& from, std::span<const Index> rows, State& to) {
-  for_each_tensor([&](const Path& path, const auto& tensor) {
-    if (tensor.extent(0) != static_cast<Index>(rows.size())) {
-      fail<ShapeError>("select_rows: expected a state for a batch of " + std::to_string(rows.size()) + ", found " + path.str() +
-                       " " + shape_text(tensor.shape()));
-    }
-  }, to);
+  for_each_tensor(
+      [&](const Path& path, const auto& tensor) {
+        if (tensor.extent(0) != static_cast<Index>(rows.size())) {
+          fail<ShapeError>("select_rows: expected a state for a batch of " + std::to_string(rows.size()) + ", found " +
+                           path.str() + " " + shape_text(tensor.shape()));
+        }
+      },
+      to);
   for (std::size_t i = 0; i < rows.size(); ++i) detail::check_rows(from, rows[i], to, static_cast<Index>(i));
   for (std::size_t i = 0; i < rows.size(); ++i) detail::copy_checked_row(from, rows[i], to, static_cast<Index>(i));
 }

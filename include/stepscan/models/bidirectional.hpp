@@ -36,15 +36,16 @@ using SizesOfDirections = BidirectionalSizes<Forward, Backward, Forward::static_
 /// The backward one reads each member of a ragged batch from its own last real token. Parameters and states are named
 /// forward and backward. It reads the whole sequence before its first output, so it has no step.
 template <SequenceLayer Forward, SequenceLayer Backward = Forward>
-class Bidirectional
-    : public Layer<Bidirectional<Forward, Backward>, typename Forward::scalar_type,
-                   detail::SizesOfDirections<Forward, Backward>::inputs,
-                   static_sum(Forward::static_outputs, Backward::static_outputs)> {
+class Bidirectional : public Layer<Bidirectional<Forward, Backward>, typename Forward::scalar_type,
+                                   detail::SizesOfDirections<Forward, Backward>::inputs,
+                                   static_sum(Forward::static_outputs, Backward::static_outputs)> {
   using S = typename Forward::scalar_type;
   static constexpr Index Inputs = detail::SizesOfDirections<Forward, Backward>::inputs;
   static constexpr Index Outputs = static_sum(Forward::static_outputs, Backward::static_outputs);
-  static_assert(std::same_as<S, typename Backward::scalar_type>, "stepscan: the directions of a Bidirectional have one scalar type");
-  static_assert(Forward::keeps_time && Backward::keeps_time, "stepscan: the directions of a Bidirectional change the number of tokens");
+  static_assert(std::same_as<S, typename Backward::scalar_type>,
+                "stepscan: the directions of a Bidirectional have one scalar type");
+  static_assert(Forward::keeps_time && Backward::keeps_time,
+                "stepscan: the directions of a Bidirectional change the number of tokens");
 
  public:
   static constexpr const char* name = "Bidirectional";
@@ -58,7 +59,8 @@ class Bidirectional
   Backward backward_layer;
 
   static constexpr auto fields() requires(Tree<Forward>&& Tree<Backward>) {
-    return std::tuple{Field{"forward", &Bidirectional::forward_layer}, Field{"backward", &Bidirectional::backward_layer}};
+    return std::tuple{Field{"forward", &Bidirectional::forward_layer},
+                      Field{"backward", &Bidirectional::backward_layer}};
   }
 
   Bidirectional() = default;
@@ -66,8 +68,8 @@ class Bidirectional
   Bidirectional(Forward forward_direction, Backward backward_direction)
       : forward_layer(std::move(forward_direction)), backward_layer(std::move(backward_direction)) {
     if (forward_layer.input_size() != backward_layer.input_size()) {
-      fail<ShapeError>("Bidirectional: expected as many inputs in both directions, found " + forward_layer.description() +
-                       " and " + backward_layer.description());
+      fail<ShapeError>("Bidirectional: expected as many inputs in both directions, found " +
+                       forward_layer.description() + " and " + backward_layer.description());
     }
   }
 
@@ -77,7 +79,9 @@ class Bidirectional
   }
 
   [[nodiscard]] Index input_size() const noexcept { return forward_layer.input_size(); }
-  [[nodiscard]] Index output_size() const noexcept { return forward_layer.output_size() + backward_layer.output_size(); }
+  [[nodiscard]] Index output_size() const noexcept {
+    return forward_layer.output_size() + backward_layer.output_size();
+  }
   [[nodiscard]] State initial_state(Index batch) const {
     return {forward_layer.initial_state(batch), backward_layer.initial_state(batch)};
   }
@@ -85,7 +89,8 @@ class Bidirectional
   /// A Bidirectional of the directions' plans.
   template <class Stored = S, class Math = void>
   [[nodiscard]] auto plan() const {
-    return stepscan::Bidirectional(forward_layer.template plan<Stored, Math>(), backward_layer.template plan<Stored, Math>());
+    return stepscan::Bidirectional(forward_layer.template plan<Stored, Math>(),
+                                   backward_layer.template plan<Stored, Math>());
   }
 
   /// The features of y that the forward and the backward direction write.
@@ -95,7 +100,8 @@ class Bidirectional
   }
   template <class T, Index F>
   [[nodiscard]] auto backward_part(const SequenceView<T, F>& y) const noexcept {
-    return y.template middle_features<Backward::static_outputs>(forward_layer.output_size(), backward_layer.output_size());
+    return y.template middle_features<Backward::static_outputs>(forward_layer.output_size(),
+                                                                backward_layer.output_size());
   }
 
  private:
@@ -176,8 +182,8 @@ struct Training<Bidirectional<Forward, Backward>> {
   };
 
   template <class Form>
-  static void forward(const L& layer, const Form& form, typename L::State& state, SequenceView<const S, L::static_inputs> x,
-                      SequenceView<S, L::static_outputs> y, Tape& tape) {
+  static void forward(const L& layer, const Form& form, typename L::State& state,
+                      SequenceView<const S, L::static_inputs> x, SequenceView<S, L::static_outputs> y, Tape& tape) {
     tape.x = x;
     layer.forward_layer.forward(state.forward, x, layer.forward_part(y), tape.forward, form);
     resize(tape.reversed_x, x, x.features);
@@ -197,7 +203,8 @@ struct Training<Bidirectional<Forward, Backward>> {
                                  dstate_start.forward);
     resize(tape.reversed_dx, tape.x, tape.x.features);
     reverse_into<S>(with_lengths<const S>(tape, layer.backward_part(dy)), 0, tape.reversed_y);
-    layer.backward_layer.backward(tape.backward, SequenceView<const S, Backward::static_outputs>(std::as_const(tape.reversed_y)),
+    layer.backward_layer.backward(tape.backward,
+                                  SequenceView<const S, Backward::static_outputs>(std::as_const(tape.reversed_y)),
                                   dstate_end.backward, gradient.backward_layer,
                                   SequenceView<S, L::static_inputs>(tape.reversed_dx), dstate_start.backward);
     add_reversed<S>(std::as_const(tape.reversed_dx), 0, with_lengths<S>(tape, dx));

@@ -4,7 +4,7 @@
 #include <limits>
 #include <stepscan/layers/layer.hpp>
 
-/// What layers made of layers share: the forms they have, the blocks of tokens they work in.
+/// What layers made of layers share: the forms they have, the blocks of tokens they work in, what lies between layers.
 namespace stepscan::inline STEPSCAN_ISA {
 
 namespace detail {
@@ -15,8 +15,8 @@ struct FormsToChooseFrom {
   using type = typename First::Forms;
 };
 template <class First, class... Rest>
-  requires(sizeof...(Rest) > 0 && First::any_form)
-struct FormsToChooseFrom<First, Rest...> : FormsToChooseFrom<Rest...> {};
+requires(sizeof...(Rest) > 0 && First::any_form) struct FormsToChooseFrom<First, Rest...> : FormsToChooseFrom<Rest...> {
+};
 
 template <class List, class... Layers>
 struct SharedForms;
@@ -110,6 +110,41 @@ void scan_part(const L& layer, const Form& form, State& state, const X& x, const
     layer.scan(state, x, y, workspace, form);
   }
 }
+
+/// The shape of what lies between two layers.
+struct BetweenLayers {
+  Index batch = 0;
+  Index time = 0;
+  const Index* lengths = nullptr;
+  Index start = 0;
+
+  template <class T, Index F>
+  explicit BetweenLayers(const SequenceView<T, F>& x) noexcept
+      : batch(x.batch), time(x.time), lengths(x.lengths), start(x.start) {}
+
+  template <Index F, class T>
+  [[nodiscard]] SequenceView<T, F> view(T* data, Index features) const {
+    SequenceView<T, F> between(data, batch, time, features);
+    between.lengths = lengths;
+    between.start = start;
+    return between;
+  }
+
+  /// Behind layer number i; one that changes the time writes new lengths to row i of `room` [layers, batch].
+  template <class L>
+  void pass(const L& layer, std::size_t i, Index* room) noexcept {
+    if constexpr (!L::keeps_time) {
+      if (lengths != nullptr) {
+        Index* changed = room + static_cast<Index>(i) * batch;
+        const SequenceView<const Index> before = view<Dynamic, const Index>(nullptr, 0);
+        for (Index b = 0; b < batch; ++b) changed[b] = layer.output_time(before.length(b));
+        lengths = changed;
+        start = 0;
+      }
+      time = layer.output_time(time);
+    }
+  }
+};
 
 }  // namespace detail
 

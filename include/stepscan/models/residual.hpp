@@ -42,7 +42,7 @@ class Residual : public Layer<Residual<Layers...>, typename Sequential<Layers...
 
   Inner inner;
 
-  static constexpr auto fields() requires(Tree<Layers> && ...) { return std::tuple{Field{"", &Residual::inner}}; }
+  static constexpr auto fields() requires(Tree<Layers>&&...) { return std::tuple{Field{"", &Residual::inner}}; }
 
   Residual() = default;
   /// Throws ShapeError when sizes do not fit.
@@ -73,7 +73,8 @@ class Residual : public Layer<Residual<Layers...>, typename Sequential<Layers...
     return Residual<Plans...>(std::move(plans));
   }
 
-  void run_step(State& state, MatrixView<const S, Dynamic, Inputs> x, MatrixView<S, Dynamic, Outputs> y) const noexcept {
+  void run_step(State& state, MatrixView<const S, Dynamic, Inputs> x,
+                MatrixView<S, Dynamic, Outputs> y) const noexcept {
     inner.step(state, x, y);
     add_rows<S>(x, y);
   }
@@ -110,8 +111,8 @@ struct Training<Residual<Layers...>> {
   };
 
   template <class Form>
-  static void forward(const L& layer, const Form& form, typename L::State& state, SequenceView<const S, L::static_inputs> x,
-                      SequenceView<S, L::static_outputs> y, Tape& tape) {
+  static void forward(const L& layer, const Form& form, typename L::State& state,
+                      SequenceView<const S, L::static_inputs> x, SequenceView<S, L::static_outputs> y, Tape& tape) {
     tape.x = x;
     Inner::forward(layer.inner, form, state, x, y, tape.inner);
     add_tokens<S>(x, y);

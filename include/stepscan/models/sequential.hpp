@@ -32,41 +32,6 @@ constexpr bool neighbours_fit(std::index_sequence<I...>) {
           ...);
 }
 
-/// The shape of what lies between two layers.
-struct BetweenLayers {
-  Index batch = 0;
-  Index time = 0;
-  const Index* lengths = nullptr;
-  Index start = 0;
-
-  template <class T, Index F>
-  explicit BetweenLayers(const SequenceView<T, F>& x) noexcept
-      : batch(x.batch), time(x.time), lengths(x.lengths), start(x.start) {}
-
-  template <Index F, class T>
-  [[nodiscard]] SequenceView<T, F> view(T* data, Index features) const {
-    SequenceView<T, F> between(data, batch, time, features);
-    between.lengths = lengths;
-    between.start = start;
-    return between;
-  }
-
-  /// Behind layer number i; one that changes the time writes new lengths to row i of `room` [layers, batch].
-  template <class L>
-  void pass(const L& layer, std::size_t i, Index* room) noexcept {
-    if constexpr (!L::keeps_time) {
-      if (lengths != nullptr) {
-        Index* changed = room + static_cast<Index>(i) * batch;
-        const SequenceView<const Index> before = view<Dynamic, const Index>(nullptr, 0);
-        for (Index b = 0; b < batch; ++b) changed[b] = layer.output_time(before.length(b));
-        lengths = changed;
-        start = 0;
-      }
-      time = layer.output_time(time);
-    }
-  }
-};
-
 }  // namespace detail
 
 /// Layers one behind the other, each in its own form unless `scan` is given one for all:
@@ -74,9 +39,8 @@ struct BetweenLayers {
 /// Parameters and states are named 0, 1, ... as the layers are. A causal stack runs through blocks of tokens, so that
 /// its memory does not grow with the sequence.
 template <SequenceLayer First, SequenceLayer... Rest>
-class Sequential
-    : public Layer<Sequential<First, Rest...>, typename First::scalar_type, First::static_inputs,
-                   std::tuple_element_t<sizeof...(Rest), std::tuple<First, Rest...>>::static_outputs> {
+class Sequential : public Layer<Sequential<First, Rest...>, typename First::scalar_type, First::static_inputs,
+                                std::tuple_element_t<sizeof...(Rest), std::tuple<First, Rest...>>::static_outputs> {
   using List = std::tuple<First, Rest...>;
   template <std::size_t I>
   using At = std::tuple_element_t<I, List>;
@@ -85,7 +49,8 @@ class Sequential
   using S = typename First::scalar_type;
   static constexpr Index Inputs = First::static_inputs;
   static constexpr Index Outputs = At<last>::static_outputs;
-  static_assert((std::same_as<S, typename Rest::scalar_type> && ...), "stepscan: the layers of a Sequential have one scalar type");
+  static_assert((std::same_as<S, typename Rest::scalar_type> && ...),
+                "stepscan: the layers of a Sequential have one scalar type");
   static_assert(detail::neighbours_fit<First, Rest...>(std::make_index_sequence<last>{}));
 
  public:
@@ -101,7 +66,7 @@ class Sequential
 
   List layers;
 
-  static constexpr auto fields() requires(Tree<First> && ... && Tree<Rest>) {
+  static constexpr auto fields() requires(Tree<First>&&...&& Tree<Rest>) {
     return std::tuple{Field{"", &Sequential::layers}};
   }
 
@@ -133,9 +98,11 @@ class Sequential
   }
 
   [[nodiscard]] State initial_state(Index batch) const {
-    return std::apply([&](const auto&... layer) {
-      return State{{layer.initial_state(batch)...}, Scratch<S>(2 * room_between(batch, 1, indices))};
-    }, layers);
+    return std::apply(
+        [&](const auto&... layer) {
+          return State{{layer.initial_state(batch)...}, Scratch<S>(2 * room_between(batch, 1, indices))};
+        },
+        layers);
   }
 
   /// A Sequential of the layers' plans.
@@ -169,11 +136,14 @@ class Sequential
   template <std::size_t... I>
   [[nodiscard]] Index room_between(Index batch, Index time, std::index_sequence<I...>) const noexcept {
     Index most = 0;
-    ((time = get<I>().output_time(time), most = I < last ? std::max(most, batch * time * get<I>().output_size()) : most), ...);
+    ((time = get<I>().output_time(time),
+      most = I < last ? std::max(most, batch * time * get<I>().output_size()) : most),
+     ...);
     return most;
   }
 
-  void run_step(State& state, MatrixView<const S, Dynamic, Inputs> x, MatrixView<S, Dynamic, Outputs> y) const noexcept {
+  void run_step(State& state, MatrixView<const S, Dynamic, Inputs> x,
+                MatrixView<S, Dynamic, Outputs> y) const noexcept {
     run_step(state, x, y, indices);
   }
   template <std::size_t... I>
@@ -189,7 +159,8 @@ class Sequential
       if constexpr (I == 0) {
         return x;
       } else {
-        return MatrixView<const S, Dynamic, At<I>::static_inputs>(halves[(I - 1) % 2], Index{x.rows}, get<I>().input_size());
+        return MatrixView<const S, Dynamic, At<I>::static_inputs>(halves[(I - 1) % 2], Index{x.rows},
+                                                                  get<I>().input_size());
       }
     };
     const auto out = [&] {
@@ -228,8 +199,9 @@ class Sequential
     (scan_layer<I>(form, state, x, y, between, halves, lengths, workspace), ...);
   }
   template <std::size_t I, class Form>
-  void scan_layer(const Form& form, State& state, const SequenceView<const S, Inputs>& x, const SequenceView<S, Outputs>& y,
-                  detail::BetweenLayers& between, S* const* halves, Index* lengths, Workspace& workspace) const {
+  void scan_layer(const Form& form, State& state, const SequenceView<const S, Inputs>& x,
+                  const SequenceView<S, Outputs>& y, detail::BetweenLayers& between, S* const* halves, Index* lengths,
+                  Workspace& workspace) const {
     const At<I>& layer = get<I>();
     auto& own = std::get<I>(state.layers);
     const auto in = [&] {
@@ -265,10 +237,10 @@ struct Training<Sequential<Layers...>> {
 
   struct Tape {
     std::tuple<typename Training<Layers>::Tape...> layers;
-    std::array<Tensor<S, Dynamic>, last + 1> outputs;     ///< of every layer but the last
-    std::array<Tensor<S, Dynamic>, 2> cotangents;         ///< of what lies before and behind a layer
-    Tensor<Index, Dynamic> lengths;                       ///< [layers, batch], behind layers that change the time
-    std::array<Index, last + 1> times{};                  ///< behind every layer
+    std::array<Tensor<S, Dynamic>, last + 1> outputs;  ///< of every layer but the last
+    std::array<Tensor<S, Dynamic>, 2> cotangents;      ///< of what lies before and behind a layer
+    Tensor<Index, Dynamic> lengths;                    ///< [layers, batch], behind layers that change the time
+    std::array<Index, last + 1> times{};               ///< behind every layer
     Index batch = 0;
   };
 
@@ -278,7 +250,8 @@ struct Training<Sequential<Layers...>> {
     detail::BetweenLayers between(x);
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       (forward_layer<I>(layer, form, state, x, y, between, tape), ...);
-    }(std::make_index_sequence<last + 1>{});
+    }
+    (std::make_index_sequence<last + 1>{});
   }
 
   static void backward(const L& layer, Tape& tape, SequenceView<const S, L::static_outputs> dy,
@@ -286,7 +259,8 @@ struct Training<Sequential<Layers...>> {
                        typename L::State& dstate_start) {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       (backward_layer<last - I>(layer, tape, dy, dstate_end, gradient, dx, dstate_start), ...);
-    }(std::make_index_sequence<last + 1>{});
+    }
+    (std::make_index_sequence<last + 1>{});
   }
 
  private:
@@ -329,8 +303,8 @@ struct Training<Sequential<Layers...>> {
       if constexpr (I == last) {
         return dy;
       } else {
-        return SequenceView<const S, At<I>::static_outputs>(tape.cotangents[(I + 1) % 2].data(), tape.batch, tape.times[I],
-                                                            layer.output_size());
+        return SequenceView<const S, At<I>::static_outputs>(tape.cotangents[(I + 1) % 2].data(), tape.batch,
+                                                            tape.times[I], layer.output_size());
       }
     }();
     const auto din = [&] {

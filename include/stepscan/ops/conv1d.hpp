@@ -10,8 +10,8 @@
 /// Convolution over time as deep-learning libraries mean it (a cross-correlation, torch.nn.Conv1d) of sequences with
 /// channels last: with w [outputs, inputs / groups, kernel] and zeros outside the sequence,
 ///   y[t, o] = b[o] + sum_{k, c} w[o, c, k] x[t stride + k dilation - left, c]
-/// where c runs over the channels of o's group. One group over contiguous tokens is one product: the windows are rows of
-/// a matrix that overlap in memory. Windows with gaps, and those that reach into the padding, are gathered first.
+/// where c runs over the channels of o's group. One group over contiguous tokens is one product: the windows are rows
+/// of a matrix that overlap in memory. Windows with gaps, and those that reach into the padding, are gathered first.
 namespace stepscan::inline STEPSCAN_ISA {
 
 /// The sizes of a convolution.
@@ -47,8 +47,9 @@ struct Conv1dShape {
 /// Throws ArgumentError where no convolution has such sizes.
 inline void check_conv1d(const Conv1dShape& s) {
   if (s.kernel < 1 || s.stride < 1 || s.dilation < 1 || s.groups < 1 || s.left < 0 || s.right < 0) {
-    fail<ArgumentError>("Conv1d: expected kernel, stride, dilation and groups of at least 1 and padding of at least 0, found " +
-                        shape_text({s.kernel, s.stride, s.dilation, s.groups}) + " and " + shape_text({s.left, s.right}));
+    fail<ArgumentError>(
+        "Conv1d: expected kernel, stride, dilation and groups of at least 1 and padding of at least 0, found " +
+        shape_text({s.kernel, s.stride, s.dilation, s.groups}) + " and " + shape_text({s.left, s.right}));
   }
   if (s.inputs % s.groups != 0 || s.outputs % s.groups != 0) {
     fail<ArgumentError>("Conv1d: expected channels that " + std::to_string(s.groups) + " groups share evenly, found " +
@@ -69,7 +70,8 @@ constexpr Index depthwise_stride(const Conv1dShape& s) noexcept {
 /// Numbers that the packed weights take.
 template <Scalar S>
 [[nodiscard]] constexpr Index conv1d_packed_size(const Conv1dShape& s) noexcept {
-  return s.depthwise() ? s.kernel * detail::depthwise_stride<S>(s) : s.groups * packed_size<S>(s.group_outputs(), s.window());
+  return s.depthwise() ? s.kernel * detail::depthwise_stride<S>(s)
+                       : s.groups * packed_size<S>(s.group_outputs(), s.window());
 }
 
 /// Packs weights [outputs, inputs / groups, kernel]: each group as panels whose columns are tap after tap, all channels
@@ -106,7 +108,8 @@ constexpr WindowRange inner_windows(const Conv1dShape& s, Index time) noexcept {
 
 /// Copies the windows [first, first + rows.rows) of one group, zeros outside the sequence [time, channels].
 template <Scalar S>
-void gather_windows(const Conv1dShape& s, MatrixView<const S> x, Index group, Index first, MatrixView<S> rows) noexcept {
+void gather_windows(const Conv1dShape& s, MatrixView<const S> x, Index group, Index first,
+                    MatrixView<S> rows) noexcept {
   const Index inputs = s.group_inputs();
   for (Index r = 0; r < rows.rows; ++r) {
     for (Index k = 0; k < s.kernel; ++k) {
@@ -134,7 +137,8 @@ void convolve_gathered(const Conv1dShape& s, const Stored* packed, const S* bias
     const MatrixView<S> rows(scratch, count, s.window());
     for (Index group = 0; group < s.groups; ++group) {
       gather_windows<S>(s, x, group, first, rows);
-      const PanelsView<S, Dynamic, Dynamic, Stored> a{packed + group * packed_size<S>(outputs, s.window()), outputs, s.window()};
+      const PanelsView<S, Dynamic, Dynamic, Stored> a{packed + group * packed_size<S>(outputs, s.window()), outputs,
+                                                      s.window()};
       a.multiply(rows, {bias + group * outputs, count, outputs, 0},
                  y.middle_rows(first, count).middle_cols(group * outputs, outputs));
     }
@@ -151,7 +155,8 @@ template <Scalar S, class Stored>
 }
 
 template <Scalar S, class Stored>
-void convolve_depthwise(const Conv1dShape& s, const Stored* packed, const S* bias, MatrixView<const S> x, MatrixView<S> y) noexcept {
+void convolve_depthwise(const Conv1dShape& s, const Stored* packed, const S* bias, MatrixView<const S> x,
+                        MatrixView<S> y) noexcept {
   for (Index r = 0; r < y.rows; ++r) {
     const Index start = r * s.stride - s.left;
     for_each_lanes<S>(s.inputs, [&](Index c, auto lanes) {
@@ -189,10 +194,12 @@ void convolve_member(const Conv1dShape& s, const Stored* packed, const S* bias, 
 }  // namespace detail
 
 /// Numbers of scratch that conv1d needs per batch member.
-[[nodiscard]] constexpr Index conv1d_scratch(const Conv1dShape& s) noexcept { return detail::conv1d_block * s.window(); }
+[[nodiscard]] constexpr Index conv1d_scratch(const Conv1dShape& s) noexcept {
+  return detail::conv1d_block * s.window();
+}
 
-/// x [batch, time, inputs] to y [batch, output_time(time), outputs]; packed by pack_conv1d, bias [outputs]. A member of a
-/// ragged batch gives output_time(its length) tokens, then zeros. Members are spread over threads.
+/// x [batch, time, inputs] to y [batch, output_time(time), outputs]; packed by pack_conv1d, bias [outputs]. A member of
+/// a ragged batch gives output_time(its length) tokens, then zeros. Members are spread over threads.
 template <Scalar S, class Stored>
 void conv1d(const Conv1dShape& s, const Stored* packed, const S* bias, SequenceView<const S> x, SequenceView<S> y,
             Workspace& workspace) {
@@ -207,13 +214,14 @@ void conv1d(const Conv1dShape& s, const Stored* packed, const S* bias, SequenceV
   parallel_for(x.batch, one);
 }
 
-/// The transposed convolution (torch.nn.ConvTranspose1d), the adjoint of a conv1d whose last window ends with its padded
-/// sequence: with w [inputs, outputs / groups, kernel], every token t of x adds to the outputs at t stride + k dilation -
-/// left,
+/// The transposed convolution (torch.nn.ConvTranspose1d), the adjoint of a conv1d whose last window ends with its
+/// padded sequence: with w [inputs, outputs / groups, kernel], every token t of x adds to the outputs at t stride + k
+/// dilation - left,
 ///   y[t stride + k dilation - left, o] += w[c, o, k] x[t, c]
 /// x [batch, time, inputs], y [batch, transposed_time(time), outputs]; bias [outputs] or null.
 template <Scalar S>
-void conv_transpose1d(const Conv1dShape& s, const S* weight, const S* bias, SequenceView<const S> x, SequenceView<S> y) {
+void conv_transpose1d(const Conv1dShape& s, const S* weight, const S* bias, SequenceView<const S> x,
+                      SequenceView<S> y) {
   const Index inputs = s.group_inputs(), outputs = s.group_outputs();
   const auto one = [&](Index b) {
     const Index count = s.transposed_time(x.length(b));

@@ -10,7 +10,8 @@ namespace detail {
 
 /// The way back of gather_windows: adds the rows to the tokens that they were gathered from.
 template <Scalar S>
-void scatter_windows(const Conv1dShape& s, MatrixView<const S> rows, Index group, Index first, MatrixView<S> dx) noexcept {
+void scatter_windows(const Conv1dShape& s, MatrixView<const S> rows, Index group, Index first,
+                     MatrixView<S> dx) noexcept {
   const Index inputs = s.group_inputs();
   for (Index r = 0; r < rows.rows; ++r) {
     for (Index k = 0; k < s.kernel; ++k) {
@@ -28,7 +29,8 @@ void taps_first(const Conv1dShape& s, const S* weight, S* taps) noexcept {
   const Index inputs = s.group_inputs();
   for (Index o = 0; o < s.outputs; ++o) {
     for (Index c = 0; c < inputs; ++c) {
-      for (Index k = 0; k < s.kernel; ++k) taps[(o * s.kernel + k) * inputs + c] = weight[(o * inputs + c) * s.kernel + k];
+      for (Index k = 0; k < s.kernel; ++k)
+        taps[(o * s.kernel + k) * inputs + c] = weight[(o * inputs + c) * s.kernel + k];
     }
   }
 }
@@ -38,7 +40,8 @@ void add_taps(const Conv1dShape& s, const S* taps, S* weight) noexcept {
   const Index inputs = s.group_inputs();
   for (Index o = 0; o < s.outputs; ++o) {
     for (Index c = 0; c < inputs; ++c) {
-      for (Index k = 0; k < s.kernel; ++k) weight[(o * inputs + c) * s.kernel + k] += taps[(o * s.kernel + k) * inputs + c];
+      for (Index k = 0; k < s.kernel; ++k)
+        weight[(o * inputs + c) * s.kernel + k] += taps[(o * s.kernel + k) * inputs + c];
     }
   }
 }
@@ -46,11 +49,11 @@ void add_taps(const Conv1dShape& s, const S* taps, S* weight) noexcept {
 }  // namespace detail
 
 /// The gradient of conv1d: from the cotangent dy of y adds to dweight [outputs, inputs / groups, kernel] and to dbias
-/// [outputs] (or null), writes dx. Windows are gathered in blocks; each block is one product for the weights and one for
-/// the windows' cotangents, which then go back to their tokens.
+/// [outputs] (or null), writes dx. Windows are gathered in blocks; each block is one product for the weights and one
+/// for the windows' cotangents, which then go back to their tokens.
 template <Scalar S>
-void conv1d_backward(const Conv1dShape& s, const S* weight, SequenceView<const S> x, SequenceView<const S> dy, S* dweight,
-                     S* dbias, SequenceView<S> dx, Workspace& workspace) {
+void conv1d_backward(const Conv1dShape& s, const S* weight, SequenceView<const S> x, SequenceView<const S> dy,
+                     S* dweight, S* dbias, SequenceView<S> dx, Workspace& workspace) {
   const Workspace::Scope scope(workspace);
   const Index window = s.window(), outputs = s.group_outputs(), block = detail::conv1d_block;
   S* taps = workspace.take<S>(s.outputs * window);

@@ -30,7 +30,8 @@ class TransposedGates {
         late_(take(workspace, Cell::late_candidate ? head_size() : 0)),
         input_(take(workspace, p.input.data == nullptr ? 0 : packed_size<S>(p.input.cols, input_gates * p.hidden()))),
         zeros_(take(workspace, std::max<Index>(p.input.cols, p.hidden()))) {
-    for (std::size_t g = 0; g < p.recurrent_order.size(); ++g) pack_recurrent(g, static_cast<Index>(p.recurrent_order[g]));
+    for (std::size_t g = 0; g < p.recurrent_order.size(); ++g)
+      pack_recurrent(g, static_cast<Index>(p.recurrent_order[g]));
     if (p.input.data == nullptr) return;
     const Index hidden = p.hidden();
     for (std::size_t g = 0; g < p.input_order.size(); ++g) {
@@ -67,7 +68,8 @@ class TransposedGates {
     const Index hidden = p_.hidden();
     if (p_.input.data != nullptr) {
       const PanelsView<S> panels{input_, Index{p_.input.cols}, input_gates * hidden};
-      panels.multiply(da.middle_cols(first_input * hidden, input_gates * hidden), {zeros_, Index{da.rows}, p_.input.cols, 0}, dx);
+      panels.multiply(da.middle_cols(first_input * hidden, input_gates * hidden),
+                      {zeros_, Index{da.rows}, p_.input.cols, 0}, dx);
       return;
     }
     for (Index r = 0; r < da.rows; ++r) {
@@ -138,7 +140,8 @@ struct WeightProduct {
 inline constexpr Index weight_product_rows = 256;
 
 template <Scalar S>
-void append_product(std::vector<WeightProduct<S>>& products, MatrixView<S> c, MatrixView<const S> a, MatrixView<const S> b) {
+void append_product(std::vector<WeightProduct<S>>& products, MatrixView<S> c, MatrixView<const S> a,
+                    MatrixView<const S> b) {
   for (Index first = 0; first < c.rows; first += weight_product_rows) {
     const Index rows = std::min(weight_product_rows, c.rows - first);
     products.push_back({c.middle_rows(first, rows), a.middle_cols(first, rows), b});
@@ -156,8 +159,8 @@ inline std::size_t joined_blocks(GateOrder order, std::size_t g, std::size_t end
 
 /// dW += da^T x, dU += da^T h (da^T q for the late gate), and bias_sums [gates * hidden] += the sum of the rows of da.
 template <class Cell, Scalar S>
-void add_weight_gradients(const GateCotangents<S>& rows, const GateParameters<S, Dynamic, Dynamic, Dynamic, S>& gradient,
-                          S* bias_sums) {
+void add_weight_gradients(const GateCotangents<S>& rows,
+                          const GateParameters<S, Dynamic, Dynamic, Dynamic, S>& gradient, S* bias_sums) {
   const Index hidden = gradient.hidden(), dim = gradient.head_dim();
   std::vector<detail::WeightProduct<S>> products;
   if (gradient.input.data != nullptr) {
@@ -165,17 +168,20 @@ void add_weight_gradients(const GateCotangents<S>& rows, const GateParameters<S,
       count = detail::joined_blocks(gradient.input_order, g, Cell::gates);
       const Index size = static_cast<Index>(count) * hidden;
       detail::append_product<S>(products, gradient.input.middle_rows(static_cast<Index>(g) * hidden, size),
-                                rows.da.middle_cols(static_cast<Index>(gradient.input_order[g]) * hidden, size), rows.x);
+                                rows.da.middle_cols(static_cast<Index>(gradient.input_order[g]) * hidden, size),
+                                rows.x);
     }
   }
   for (std::size_t g = 0, count = 0; g < gradient.recurrent_order.size(); g += count) {
     const bool late = gradient.recurrent_order[g] >= Cell::recurrent_gates;
-    count = gradient.heads == 1 && !late ? detail::joined_blocks(gradient.recurrent_order, g, Cell::recurrent_gates) : 1;
+    count =
+        gradient.heads == 1 && !late ? detail::joined_blocks(gradient.recurrent_order, g, Cell::recurrent_gates) : 1;
     const Index size = static_cast<Index>(count) * dim;
     for (Index head = 0; head < gradient.heads; ++head) {
-      detail::append_product<S>(products, gradient.recurrent.middle_rows(static_cast<Index>(g) * hidden + head * dim, size),
-                                rows.da.middle_cols(static_cast<Index>(gradient.recurrent_order[g]) * hidden + head * dim, size),
-                                (late ? rows.late : rows.h).middle_cols(head * dim, dim));
+      detail::append_product<S>(
+          products, gradient.recurrent.middle_rows(static_cast<Index>(g) * hidden + head * dim, size),
+          rows.da.middle_cols(static_cast<Index>(gradient.recurrent_order[g]) * hidden + head * dim, size),
+          (late ? rows.late : rows.h).middle_cols(head * dim, dim));
     }
   }
   const Index count = static_cast<Index>(products.size());

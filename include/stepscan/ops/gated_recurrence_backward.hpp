@@ -14,10 +14,10 @@ namespace stepscan::inline STEPSCAN_ISA {
 /// What the forward pass of a gated recurrence keeps. It grows when needed and is reused from call to call.
 template <class Cell, Scalar S>
 struct GatedTape {
-  SequenceView<const S> x;                               ///< the caller's
+  SequenceView<const S> x;  ///< the caller's
   Index hidden = 0;
-  Tensor<S, Dynamic> gates;                              ///< [time, batch, gates * hidden], all pre-activations
-  std::array<Tensor<S, Dynamic>, Cell::states> before;   ///< [time, batch, hidden], each state before each token
+  Tensor<S, Dynamic> gates;                             ///< [time, batch, gates * hidden], all pre-activations
+  std::array<Tensor<S, Dynamic>, Cell::states> before;  ///< [time, batch, hidden], each state before each token
   Workspace workspace;
 
   /// Makes room for a sequence.
@@ -72,8 +72,7 @@ void project_tape(const Weights& weights, SequenceView<const S, Inputs> x, Index
   const Index blocks = std::min<Index>(max_threads(), count);
   parallel_for(blocks, [&](Index block) {
     const Index begin = count * block / blocks, tokens = count * (block + 1) / blocks - begin;
-    const SequenceView<S> gates =
-        time_major(tape.gate_rows(first + begin, tokens).data, x.batch, tokens, tape.width());
+    const SequenceView<S> gates = time_major(tape.gate_rows(first + begin, tokens).data, x.batch, tokens, tape.width());
     project_chunk(weights, x.slice(first + begin, tokens), gates, rows + begin * x.batch * x.features);
   });
 }
@@ -221,8 +220,8 @@ MatrixView<const S> input_rows(SequenceView<const S> x, Index first, Index count
 
 /// dx of tokens [first, first + count) from the cotangents of their pre-activations, blocks of tokens over threads.
 template <class Cell, Scalar S>
-void pull_back_inputs(const TransposedGates<Cell, S>& weights, MatrixView<const S> da, SequenceView<const S> x, Index first,
-                      Index count, S* rows, SequenceView<S> dx) {
+void pull_back_inputs(const TransposedGates<Cell, S>& weights, MatrixView<const S> da, SequenceView<const S> x,
+                      Index first, Index count, S* rows, SequenceView<S> dx) {
   const Index blocks = std::min<Index>(max_threads(), count);
   parallel_for(blocks, [&](Index block) {
     const Index begin = count * block / blocks, tokens = count * (block + 1) / blocks - begin;
@@ -242,7 +241,8 @@ void pull_back_inputs(const TransposedGates<Cell, S>& weights, MatrixView<const 
   });
 }
 
-/// About how many rows of cotangents become gradients by one product: enough to keep it busy, few enough to stay cached.
+/// About how many rows of cotangents become gradients by one product: enough to keep it busy, few enough to stay
+/// cached.
 inline constexpr Index backward_rows = 256;
 
 }  // namespace detail
@@ -289,9 +289,10 @@ void gated_backward(const GateParameters<S, Dynamic, Dynamic, Dynamic>& paramete
       }
     });
     const MatrixView<const S> chunk_da = da.middle_rows(0, count);
-    add_weight_gradients<Cell, S>({chunk_da, detail::input_rows(x, start, end - start, rows),
-                                   tape.before_rows(start, end - start)[0], Cell::late_candidate ? late.middle_rows(0, count) : late},
-                                  gradient, bias_sums.data);
+    add_weight_gradients<Cell, S>(
+        {chunk_da, detail::input_rows(x, start, end - start, rows), tape.before_rows(start, end - start)[0],
+         Cell::late_candidate ? late.middle_rows(0, count) : late},
+        gradient, bias_sums.data);
     detail::pull_back_inputs<Cell, S>(weights, chunk_da, x, start, end - start, rows, dx);
   }
   add_bias_gradients<S>(bias_sums.data, gradient);

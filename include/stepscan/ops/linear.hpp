@@ -21,7 +21,8 @@ void linear_tokens(const PanelsView<S, Outputs, Inputs, Stored>& a, const S* bia
     const Index b = i / blocks, first = i % blocks * tokens;
     const Index count = std::min(tokens, x.length(b) - first);
     if (count <= 0) return;
-    a.multiply(x.member(b).middle_rows(first, count), {bias, count, Index{a.rows}, 0}, y.member(b).middle_rows(first, count));
+    a.multiply(x.member(b).middle_rows(first, count), {bias, count, Index{a.rows}, 0},
+               y.member(b).middle_rows(first, count));
   });
   clear_padding(x, y);
 }

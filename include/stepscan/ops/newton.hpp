@@ -23,12 +23,14 @@ struct NewtonOutcome {
 
 namespace detail {
 
-/// One chunk of one batch member, solved for all its states s_1, ..., s_n at once: from a guess s, an iteration evaluates
+/// One chunk of one batch member, solved for all its states s_1, ..., s_n at once: from a guess s, an iteration
+/// evaluates
 ///   F_t = f_t(s_{t-1})                         all tokens at once, U h as one product
 ///   s'_t = F_t + A_t (s'_{t-1} - s_{t-1})      an affine recursion, A_t the Jacobian of f_t at s_{t-1} or a part of it
-/// A_t acts through the cell: A delta = D delta + sum_g C_g (U_g delta_h), where D and C_g are the pointwise derivatives
-/// that the cell's VJP gives for unit cotangents. Full takes U_g delta_h as it is, so that no Jacobian is ever stored and a
-/// token costs hidden^2, not hidden^3; otherwise U_g is replaced by its diagonal and the recursion is elementwise.
+/// A_t acts through the cell: A delta = D delta + sum_g C_g (U_g delta_h), where D and C_g are the pointwise
+/// derivatives that the cell's VJP gives for unit cotangents. Full takes U_g delta_h as it is, so that no Jacobian is
+/// ever stored and a token costs hidden^2, not hidden^3; otherwise U_g is replaced by its diagonal and the recursion is
+/// elementwise.
 template <class Cell, bool Full, class Math, Scalar S, class Weights>
 class NewtonChunk {
   static constexpr std::size_t states = Cell::states;
@@ -40,8 +42,8 @@ class NewtonChunk {
  public:
   /// Numbers of memory that one instance works in.
   [[nodiscard]] static Index size(Index hidden, Index tokens) noexcept {
-    return hidden * (2 * tokens * gates + static_cast<Index>(states) * (tokens + 1) + tokens + 3 * static_cast<Index>(states) +
-                     2 * gates + 1);
+    return hidden * (2 * tokens * gates + static_cast<Index>(states) * (tokens + 1) + tokens +
+                     3 * static_cast<Index>(states) + 2 * gates + 1);
   }
 
   NewtonChunk(const Weights& weights, Index tokens, S* memory) noexcept : weights_(weights), hidden_(weights.hidden()) {
@@ -191,7 +193,8 @@ class NewtonChunk {
   void multiply_diagonals(Index first, Index end, const S* delta) noexcept {
     for (Index g = first; g < end; ++g) {
       for_each_lanes<S>(hidden_, [&](Index u, auto lanes) {
-        lanes.store(products_.data + g * hidden_ + u, lanes.load(diagonals_.data + g * hidden_ + u) * lanes.load(delta + u));
+        lanes.store(products_.data + g * hidden_ + u,
+                    lanes.load(diagonals_.data + g * hidden_ + u) * lanes.load(delta + u));
       });
     }
   }
@@ -215,12 +218,12 @@ class NewtonChunk {
 
   const Weights& weights_;
   Index hidden_;
-  MatrixView<S> hoisted_;   ///< W x + b [tokens, gates * hidden]
-  MatrixView<S> gates_;     ///< all pre-activations at the guess
-  Row states_;              ///< [tokens + 1, hidden] each; row 0 is exact
-  MatrixView<S> late_;      ///< what a late candidate's weights multiply
-  Row delta_;               ///< what this iteration has moved the state before the token by
-  Row before_;              ///< the guess of the state before the token, and the one after it
+  MatrixView<S> hoisted_;  ///< W x + b [tokens, gates * hidden]
+  MatrixView<S> gates_;    ///< all pre-activations at the guess
+  Row states_;             ///< [tokens + 1, hidden] each; row 0 is exact
+  MatrixView<S> late_;     ///< what a late candidate's weights multiply
+  Row delta_;              ///< what this iteration has moved the state before the token by
+  Row before_;             ///< the guess of the state before the token, and the one after it
   Row next_before_;
   MatrixView<S> products_;  ///< U_g delta [gates * hidden]
   MatrixView<S> late_delta_;
@@ -230,13 +233,14 @@ class NewtonChunk {
 }  // namespace detail
 
 /// The form Newton: chunks of options.chunk tokens, each solved by Newton's iteration from its first state repeated; a
-/// chunk that does not converge runs token after token. After i iterations the first i tokens of a chunk are exact, so a
-/// cap of options.chunk iterations always suffices. The damping scales the Jacobian by 1 - damping. With a late candidate
-/// the diagonal form also leaves out what crosses units on the way through the reset gate. Batch members are spread over
-/// threads.
+/// chunk that does not converge runs token after token. After i iterations the first i tokens of a chunk are exact, so
+/// a cap of options.chunk iterations always suffices. The damping scales the Jacobian by 1 - damping. With a late
+/// candidate the diagonal form also leaves out what crosses units on the way through the reset gate. Batch members are
+/// spread over threads.
 template <class Cell, bool Full, class Math = Exact, Scalar S, Index Inputs, class Weights>
-NewtonOutcome scan_newton(const Weights& weights, const StateRows<S, Cell::states>& state, SequenceView<const S, Inputs> x,
-                          SequenceView<S> y, const NewtonOptions& options, Workspace& workspace) {
+NewtonOutcome scan_newton(const Weights& weights, const StateRows<S, Cell::states>& state,
+                          SequenceView<const S, Inputs> x, SequenceView<S> y, const NewtonOptions& options,
+                          Workspace& workspace) {
   using Chunk = detail::NewtonChunk<Cell, Full, Math, S, Weights>;
   const Workspace::Scope scope(workspace);
   const Index tokens = std::clamp<Index>(options.chunk, 1, x.time);
