@@ -155,7 +155,7 @@ void run_of(Case& golden, Session& session, const Sizes& sizes) {
 }
 
 template <Scalar S>
-void run_affine_scan(Case& golden, Session& session) {
+void run_case(Case& golden, Session& session) {
   Config& config = golden.config;
   const Sizes sizes{config.size("batch"), config.size("time"), config.size("state_size")};
   const bool dense = config.choice("transition", {"diagonal", "dense"}) == 1, complex = config.flag("complex");
@@ -168,6 +168,6 @@ void run_affine_scan(Case& golden, Session& session) {
 
 }  // namespace
 
-std::vector<Family> affine_scan_families() { return {{"affine_scan", run_affine_scan<float>, run_affine_scan<double>}}; }
+Family affine_scan_family() { return {"affine_scan", run_case<float>, run_case<double>}; }
 
 }  // namespace conformance

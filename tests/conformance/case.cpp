@@ -70,9 +70,6 @@ Case::Case(const std::filesystem::path& path) : file_(stepscan::SafetensorsFile:
   };
   layer = text("layer");
   config = Config(text("config"));
-  for (const auto& [name, tensor] : file_.tensors()) {
-    if (is_result(name)) expected_[name] = file_.values<double>(name);
-  }
   const std::string name = path.stem().string();
   for (const char* word : {"strong", "large", "spread", "huge", "high", "extreme", "stress", "saturat"}) {
     strong_ = strong_ || name.find(word) != std::string::npos;
@@ -92,15 +89,22 @@ std::vector<double> Case::values(const std::string& name) {
 }
 
 bool Case::has_gradients() const {
-  return std::any_of(expected_.begin(), expected_.end(), [](const auto& item) { return item.first.starts_with("grad/"); });
+  const auto& tensors = file_.tensors();
+  return std::any_of(tensors.begin(), tensors.end(), [](const auto& item) { return item.first.starts_with("grad/"); });
 }
 
 std::vector<std::string> Case::expected_names(bool gradients) const {
   std::vector<std::string> names;
-  for (const auto& [name, values] : expected_) {
-    if (gradients || name.starts_with("out/")) names.push_back(name);
+  for (const auto& [name, tensor] : file_.tensors()) {
+    if (name.starts_with("out/") || (gradients && name.starts_with("grad/"))) names.push_back(name);
   }
   return names;
+}
+
+std::vector<double> Case::expected(const std::string& name) const {
+  if (!is_selection(name)) return file_.values<double>(name);
+  const std::vector<std::int64_t> selection = file_.values<std::int64_t>(name);
+  return {selection.begin(), selection.end()};
 }
 
 void Case::check_all_read() const {

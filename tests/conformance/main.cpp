@@ -36,11 +36,18 @@ bool parse(int count, char** arguments, Options& options) {
 }
 
 std::vector<Family> all_families() {
-  std::vector<Family> all;
-  for (const auto& some : {recurrent_families(), multihead_families(), affine_families(), affine_scan_families()}) {
-    all.insert(all.end(), some.begin(), some.end());
-  }
-  return all;
+  return {
+      affine_scan_family(),
+      elman_rnn_family(),
+      gru_family(),
+      lstm_family(),
+      min_gru_family(),
+      min_lstm_family(),
+      multihead_elman_family(),
+      multihead_gru_family(),
+      multihead_lstm_family(),
+      slstm_family(),
+  };
 }
 
 /// Reads the case anew for each scalar type, since reading is what the case keeps account of.

@@ -64,7 +64,7 @@ void add_tree(Results& results, const std::string& prefix, const Naming& naming,
 template <Scalar S>
 using Sequence = Tensor<S, Dynamic, Dynamic, Dynamic>;
 
-/// A sequence of a case [batch, time, ...] as [batch, time, features], or zeros of a shape when it is not there.
+/// A sequence of a case [batch, time, ...] as [batch, time, features].
 template <Scalar S>
 Sequence<S> read_sequence(Case& golden, const std::string& name, bool time_major, Index features) {
   const std::vector<Index>& shape = golden.shape(name);
@@ -103,7 +103,6 @@ struct StackProblem {
   using S = typename L::scalar_type;
   Sequence<S> x;
   std::vector<typename L::State> start;
-  bool has_cotangents = false;
   Sequence<S> dy;
   std::vector<typename L::State> dend;
 };
@@ -123,6 +122,11 @@ StackProblem<L> read_problem(Case& golden, const Stack<L>& stack) {
   const Index outputs = stack.layers.back().output_size();
   problem.dy = golden.has("cot/y") ? read_sequence<S>(golden, "cot/y", stack.time_major, outputs)
                                    : Sequence<S>(batch, problem.x.extent(1), outputs);
+  if (problem.dy.extent(0) != batch || problem.dy.extent(1) != problem.x.extent(1)) {
+    stepscan::fail<ShapeError>("cot/y: expected the batch and time of in/x, " +
+                               stepscan::shape_text({batch, problem.x.extent(1)}) + ", found " +
+                               stepscan::shape_text({problem.dy.extent(0), problem.dy.extent(1)}));
+  }
   return problem;
 }
 

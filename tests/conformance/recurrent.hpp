@@ -1,15 +1,12 @@
+#pragma once
+
 #include <conformance/stack.hpp>
-#include <stepscan/layers/elman_rnn.hpp>
-#include <stepscan/layers/gru.hpp>
-#include <stepscan/layers/lstm.hpp>
 #include <stepscan/models/bidirectional.hpp>
 
 /// lstm, gru, elman_rnn: PyTorch's parameters, `num_layers` layers of one or two directions.
 namespace conformance {
 
-namespace {
-
-struct Sizes {
+struct RecurrentSizes {
   Index inputs = 0;
   Index hidden = 0;
   Index layers = 1;
@@ -18,18 +15,18 @@ struct Sizes {
   bool batch_first = true;
 };
 
-Sizes read_sizes(Config& config) {
+inline RecurrentSizes read_recurrent_sizes(Config& config) {
   return {config.size("input_size"),   config.size("hidden_size"), config.size("num_layers"),
           config.flag("bidirectional"), config.flag("bias"),        config.flag("batch_first")};
 }
 
 /// "weight_ih" of layer 1's backward direction is "weight_ih_l1_reverse".
-std::string torch_name(const std::string& name, std::size_t layer, bool reverse) {
+inline std::string torch_name(const std::string& name, std::size_t layer, bool reverse) {
   return name + "_l" + std::to_string(layer) + (reverse ? "_reverse" : "");
 }
 
 /// Throws unless all parameters are there in their shapes, before any memory is taken for them.
-void check_parameters(const Case& golden, const Sizes& sizes, Index gates) {
+inline void check_parameters(const Case& golden, const RecurrentSizes& sizes, Index gates) {
   const Index directions = sizes.bidirectional ? 2 : 1, rows = gates * sizes.hidden;
   for (Index l = 0; l < sizes.layers; ++l) {
     const Index inputs = l == 0 ? sizes.inputs : directions * sizes.hidden;
@@ -48,7 +45,7 @@ void check_parameters(const Case& golden, const Sizes& sizes, Index gates) {
 }
 
 /// A case's states are [layers * directions, batch, hidden].
-void check_states(const Case& golden, const Sizes& sizes) {
+inline void check_states(const Case& golden, const RecurrentSizes& sizes) {
   const Index directions = sizes.bidirectional ? 2 : 1;
   for (const char* name : {"in/state.h", "in/state.c", "out/state.h", "out/state.c", "cot/state.h", "cot/state.c"}) {
     if (!golden.has(name)) continue;
@@ -58,13 +55,13 @@ void check_states(const Case& golden, const Sizes& sizes) {
 }
 
 /// The tensor without its direction, and the direction.
-std::pair<std::string, bool> split_direction(const std::string& name) {
+inline std::pair<std::string, bool> split_direction(const std::string& name) {
   const bool backward = name.starts_with("backward.");
   return {name.substr(backward ? 9 : name.starts_with("forward.") ? 8 : 0), backward};
 }
 
 template <class L>
-void name_tensors(Stack<L>& stack, const Sizes& sizes) {
+void name_tensors(Stack<L>& stack, const RecurrentSizes& sizes) {
   const Index directions = sizes.bidirectional ? 2 : 1;
   stack.time_major = !sizes.batch_first;
   stack.parameter = [sizes](std::size_t layer, const std::string& name) -> std::optional<Place> {
@@ -80,7 +77,7 @@ void name_tensors(Stack<L>& stack, const Sizes& sizes) {
 
 /// A stack of layers L, a class with Dynamic sizes, from its config and parameters.
 template <class L>
-void run_layers(Case& golden, Session& session, const Sizes& sizes, Index gates) {
+void run_recurrent(Case& golden, Session& session, const RecurrentSizes& sizes, Index gates) {
   check_parameters(golden, sizes, gates);
   check_states(golden, sizes);
   const auto inputs = [&](Index l, Index directions) { return l == 0 ? sizes.inputs : directions * sizes.hidden; };
@@ -95,39 +92,6 @@ void run_layers(Case& golden, Session& session, const Sizes& sizes, Index gates)
     name_tensors(stack, sizes);
     run_stack(golden, session, stack);
   }
-}
-
-template <Scalar S>
-void run_lstm(Case& golden, Session& session) {
-  run_layers<stepscan::Lstm<S, Dynamic, Dynamic>>(golden, session, read_sizes(golden.config), 4);
-}
-
-template <Scalar S>
-void run_gru(Case& golden, Session& session) {
-  const Sizes sizes = read_sizes(golden.config);
-  if (golden.config.flag("reset_after")) {
-    run_layers<stepscan::Gru<S, Dynamic, Dynamic>>(golden, session, sizes, 3);
-  } else {
-    run_layers<stepscan::Gru<S, Dynamic, Dynamic, stepscan::Reset::before>>(golden, session, sizes, 3);
-  }
-}
-
-template <Scalar S>
-void run_elman(Case& golden, Session& session) {
-  const Sizes sizes = read_sizes(golden.config);
-  if (golden.config.choice("nonlinearity", {"tanh", "relu"}) == 0) {
-    run_layers<stepscan::ElmanRnn<S, Dynamic, Dynamic>>(golden, session, sizes, 1);
-  } else {
-    run_layers<stepscan::ElmanRnn<S, Dynamic, Dynamic, stepscan::ReluActivation>>(golden, session, sizes, 1);
-  }
-}
-
-}  // namespace
-
-std::vector<Family> recurrent_families() {
-  return {{"lstm", run_lstm<float>, run_lstm<double>},
-          {"gru", run_gru<float>, run_gru<double>},
-          {"elman_rnn", run_elman<float>, run_elman<double>}};
 }
 
 }  // namespace conformance
