@@ -126,6 +126,8 @@ class PackedGates {
 
  public:
   using Parameters = GateParameters<S, Inputs, Heads, HeadDim>;
+  using StoredType = Stored;
+  static constexpr Index static_hidden = Hidden;
 
   /// Numbers of weights and of biases that pack() writes.
   [[nodiscard]] static Index weight_count(const Parameters& p) noexcept {
@@ -161,8 +163,21 @@ class PackedGates {
   PackedGates(const Parameters& p, const Stored* weights, const S* bias) noexcept
       : PackedGates(p.input.data != nullptr, p.input.cols, p.heads, p.head_dim(), weights, bias) {}
   PackedGates(bool projects, Extent<Inputs> inputs, Extent<Heads> heads, Extent<HeadDim> head_dim, const Stored* weights,
-              const S* bias) noexcept
-      : weights_(weights), bias_(bias), projects_(projects), inputs_(inputs), heads_(heads), dim_(head_dim) {}
+              const S* bias, const Stored* row_weights = nullptr) noexcept
+      : weights_(weights),
+        bias_(bias),
+        row_weights_(row_weights),
+        projects_(projects),
+        inputs_(inputs),
+        heads_(heads),
+        dim_(head_dim) {}
+
+  /// The recurrent weights as GatedRow packs them, for one row at a time; null where nobody has packed them.
+  [[nodiscard]] const Stored* row_weights() const noexcept
+    requires(Heads == 1 && !Cell::late_candidate)
+  {
+    return row_weights_;
+  }
 
   [[nodiscard]] constexpr Extent<Hidden> hidden() const noexcept { return heads_ * dim_; }
 
@@ -268,6 +283,7 @@ class PackedGates {
 
   const Stored* weights_;
   const S* bias_;
+  const Stored* row_weights_ = nullptr;
   bool projects_;
   [[no_unique_address]] Extent<Inputs> inputs_;
   [[no_unique_address]] Extent<Heads> heads_;
