@@ -115,7 +115,7 @@ class GatedPlan : public GatedLayer<GatedPlan<Cell, S, Inputs, Heads, HeadDim, D
         bias_(Weights::bias_count(p)) {
     Weights::pack(p, weights_.data(), bias_.data());
     if constexpr (has_row) {
-      if (!GatedRow<Cell, S, HeadDim, Stored>::pays(dim_)) return;
+      if (!row_pays<Cell, Stored>(heads_, dim_)) return;
       row_weights_ = Tensor<Stored, Dynamic>(GatedRow<Cell, S, HeadDim, Stored>::weight_count(dim_));
       GatedRow<Cell, S, HeadDim, Stored>::pack(p, row_weights_.data());
     }

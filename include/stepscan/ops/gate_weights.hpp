@@ -60,6 +60,14 @@ struct GateParameters {
   }
 };
 
+/// Whether one row at a time is worth a packing of its own (ops/gated_row.hpp): a single head whose recurrent weights lie
+/// beyond the first cache level. In it, activations cost more in their turn than together.
+template <class Cell, class Stored>
+[[nodiscard]] constexpr bool row_pays(Index heads, Index head_dim) noexcept {
+  const Index bytes = static_cast<Index>(Cell::recurrent_gates * sizeof(Stored)) * head_dim * head_dim;
+  return heads == 1 && !Cell::late_candidate && (head_dim == Dynamic || bytes > target_machine.l1_bytes);
+}
+
 /// Multiplies with the parameters as they lie.
 template <class Cell, Scalar S, Index Inputs, Index Heads, Index HeadDim>
 class PlainGates {
@@ -174,7 +182,7 @@ class PackedGates {
 
   /// The recurrent weights as GatedRow packs them, for one row at a time; null where nobody has packed them.
   [[nodiscard]] const Stored* row_weights() const noexcept
-    requires(Heads == 1 && !Cell::late_candidate)
+    requires(row_pays<Cell, Stored>(Heads, HeadDim))
   {
     return row_weights_;
   }

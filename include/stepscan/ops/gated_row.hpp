@@ -25,12 +25,6 @@ class GatedRow {
  public:
   GatedRow(const Stored* weights, Extent<Hidden> hidden) noexcept : weights_(weights), hidden_(hidden) {}
 
-  /// Whether it pays: where the weights lie in the first cache level, activations cost more in their turn than
-  /// together.
-  [[nodiscard]] static constexpr bool pays(Index hidden) noexcept {
-    return gates * hidden * hidden * static_cast<Index>(sizeof(Stored)) > target_machine.l1_bytes;
-  }
-
   /// Numbers that pack() writes.
   [[nodiscard]] static constexpr Index weight_count(Index hidden) noexcept {
     Index count = 0;
