@@ -25,7 +25,7 @@ class Config {
   explicit Config(const std::string& json);
 
   [[nodiscard]] bool has(const std::string& key) const { return values_.contains(key); }
-  /// A size, at least `least` and below 2^20, so that products of sizes do not overflow.
+  /// A size, at least `least` and below 2^20.
   [[nodiscard]] Index size(const std::string& key, Index least = 1);
   [[nodiscard]] bool flag(const std::string& key);
   [[nodiscard]] std::string text(const std::string& key);
