@@ -6,3 +6,4 @@
 #include <stepscan/layers/conv1d_backward.hpp>
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
+#include <stepscan/layers/norm_backward.hpp>
