@@ -26,6 +26,7 @@
 #include <stepscan/layers/rms_norm.hpp>
 #include <stepscan/layers/slstm.hpp>
 #include <stepscan/layers/state.hpp>
+#include <stepscan/layers/swiglu.hpp>
 #include <stepscan/models/bidirectional.hpp>
 #include <stepscan/models/residual.hpp>
 #include <stepscan/models/sequential.hpp>
