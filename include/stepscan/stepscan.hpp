@@ -23,6 +23,7 @@
 #include <stepscan/layers/multihead_elman.hpp>
 #include <stepscan/layers/multihead_gru.hpp>
 #include <stepscan/layers/multihead_lstm.hpp>
+#include <stepscan/layers/projected.hpp>
 #include <stepscan/layers/rms_norm.hpp>
 #include <stepscan/layers/slstm.hpp>
 #include <stepscan/layers/state.hpp>

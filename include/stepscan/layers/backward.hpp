@@ -7,4 +7,5 @@
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
 #include <stepscan/layers/norm_backward.hpp>
+#include <stepscan/layers/projected_backward.hpp>
 #include <stepscan/layers/swiglu_backward.hpp>
