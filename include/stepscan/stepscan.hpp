@@ -13,7 +13,9 @@
 #include <stepscan/layers/backward.hpp>
 #include <stepscan/layers/conv1d.hpp>
 #include <stepscan/layers/elman_rnn.hpp>
+#include <stepscan/layers/group_norm.hpp>
 #include <stepscan/layers/gru.hpp>
+#include <stepscan/layers/layer_norm.hpp>
 #include <stepscan/layers/linear.hpp>
 #include <stepscan/layers/lstm.hpp>
 #include <stepscan/layers/min_gru.hpp>
@@ -21,8 +23,11 @@
 #include <stepscan/layers/multihead_elman.hpp>
 #include <stepscan/layers/multihead_gru.hpp>
 #include <stepscan/layers/multihead_lstm.hpp>
+#include <stepscan/layers/projected.hpp>
+#include <stepscan/layers/rms_norm.hpp>
 #include <stepscan/layers/slstm.hpp>
 #include <stepscan/layers/state.hpp>
+#include <stepscan/layers/swiglu.hpp>
 #include <stepscan/models/bidirectional.hpp>
 #include <stepscan/models/residual.hpp>
 #include <stepscan/models/sequential.hpp>

@@ -1,4 +1,4 @@
-// expect: stepscan: the layers of a Sequential have one scalar type
+// expect: stepscan: layers one behind the other have one scalar type
 #include <stepscan/layers/linear.hpp>
 #include <stepscan/models/sequential.hpp>
 

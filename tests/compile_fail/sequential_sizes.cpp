@@ -1,4 +1,4 @@
-// expect: stepscan: in this Sequential a layer's outputs are not as many as the next layer's inputs
+// expect: stepscan: a layer's outputs are not as many as the next layer's inputs
 #include <stepscan/layers/linear.hpp>
 #include <stepscan/models/sequential.hpp>
 

@@ -6,3 +6,6 @@
 #include <stepscan/layers/conv1d_backward.hpp>
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
+#include <stepscan/layers/norm_backward.hpp>
+#include <stepscan/layers/projected_backward.hpp>
+#include <stepscan/layers/swiglu_backward.hpp>

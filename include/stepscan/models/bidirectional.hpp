@@ -1,7 +1,7 @@
 #pragma once
 
 #include <stepscan/core/threads.hpp>
-#include <stepscan/models/combinator.hpp>
+#include <stepscan/layers/combinator.hpp>
 #include <stepscan/ops/tokens.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {

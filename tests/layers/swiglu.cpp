@@ -1,0 +1,90 @@
+#include <stepscan/layers/swiglu.hpp>
+#include <stepscan/layers/swiglu_backward.hpp>
+#include <support/catch.hpp>
+#include <support/sequences.hpp>
+
+using namespace stepscan;
+using namespace stepscan::testing;
+
+namespace {
+
+using Model = SwiGlu<double, Dynamic, Dynamic>;
+
+Model make_model() {
+  Model model(5, 11);
+  randomize(model, 1);
+  return model;
+}
+
+/// The equation, token by token.
+Sequence<double> plain(const Model& model, const Sequence<double>& x) {
+  Sequence<double> y(x.shape());
+  const auto row = [&](const auto& linear, Index i, const double* from) {
+    double sum = 0;
+    for (Index k = 0; k < linear.input_size(); ++k) sum += linear.weight(i, k) * from[k];
+    return sum;
+  };
+  for (Index t = 0; t < x.extent(0) * x.extent(1); ++t) {
+    std::vector<double> h;
+    for (Index i = 0; i < model.hidden_size(); ++i) {
+      const double gate = row(model.w_gate, i, &x[5 * t]);
+      h.push_back(gate / (1 + std::exp(-gate)) * row(model.w_up, i, &x[5 * t]));
+    }
+    for (Index i = 0; i < 5; ++i) y[5 * t + i] = row(model.w_down, i, h.data());
+  }
+  return y;
+}
+
+}  // namespace
+
+TEST_CASE("a SwiGlu is the gated feed-forward network of its equation", "[layers]") {
+  const Model model = make_model();
+  const auto x = random_sequence<double>(3, 150, 5, 2, 2);
+  const auto expected = plain(model, x);
+  CHECK(distance(scanned(model, x), expected) < 1e-13);
+  CHECK(distance(scanned(model, x, Recurrent{}), expected) < 1e-13);
+  CHECK(distance(scanned(prepare(model), x), expected) < 1e-13);
+  SwiGlu<double, 5, 11> fixed;
+  copy_parameters(model, fixed);
+  CHECK(distance(scanned(fixed, x), expected) < 1e-13);
+  CHECK(distance(scanned(prepare(fixed), x), expected) < 1e-13);
+}
+
+TEST_CASE("a step of a SwiGlu takes more rows than its state was made for", "[layers]") {
+  const Model model = make_model();
+  const auto plan = prepare(model);
+  const auto x = random_sequence<double>(7, 1, 5, 2);
+  const auto expected = scanned(plan, x);
+  auto state = plan.initial_state(2);
+  Sequence<double> y(7, 1, 5);
+  plan.step(state, SequenceView<const double>(x).frame(0), SequenceView<double>(y).frame(0));
+  CHECK(y == expected);
+}
+
+TEST_CASE("the memory of a SwiGlu does not grow with the sequence", "[layers]") {
+  const auto plan = prepare(make_model());
+  const auto needed = [&](Index time) {
+    Workspace workspace;
+    const auto x = random_sequence<double>(1, time, 5, 2);
+    Sequence<double> y(1, time, 5);
+    auto state = plan.initial_state(1);
+    plan.scan(state, x, y, workspace);
+    return workspace.capacity();
+  };
+  CHECK(needed(2000) == needed(64));
+}
+
+TEST_CASE("parameters of a SwiGlu have names", "[layers]") {
+  std::vector<std::string> names;
+  const Model model = make_model();
+  for_each_parameter([&](const Path& path, const auto&) { names.push_back(path.str()); }, model);
+  CHECK(names == std::vector<std::string>{"w_gate.weight", "w_up.weight", "w_down.weight"});
+}
+
+TEST_CASE("gradients of gated feed-forward networks equal finite differences", "[layers]") {
+  CHECK(gradient_error(make_model(), 2, 3) < 1e-7);
+  CHECK(gradient_error(make_model(), 3, 4, {4, 0, 2}) < 1e-7);
+  GeGlu<double, 3, 4> other;
+  randomize(other, 1);
+  CHECK(gradient_error(other, 1, 140) < 1e-7);
+}
