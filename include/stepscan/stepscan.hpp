@@ -11,6 +11,7 @@
 #include <stepscan/kernels/half.hpp>
 #include <stepscan/layers/activation.hpp>
 #include <stepscan/layers/backward.hpp>
+#include <stepscan/layers/causal_conv1d.hpp>
 #include <stepscan/layers/conv1d.hpp>
 #include <stepscan/layers/elman_rnn.hpp>
 #include <stepscan/layers/gru.hpp>

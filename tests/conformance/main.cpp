@@ -38,6 +38,7 @@ bool parse(int count, char** arguments, Options& options) {
 std::vector<Family> all_families() {
   return {
       affine_scan_family(),
+      causal_conv1d_family(),
       elman_rnn_family(),
       gru_family(),
       lstm_family(),

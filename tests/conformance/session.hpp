@@ -92,6 +92,7 @@ struct Family {
 
 /// A new layer joins by a source file with such a function, and its line in main.cpp.
 Family affine_scan_family();
+Family causal_conv1d_family();
 Family elman_rnn_family();
 Family gru_family();
 Family lstm_family();

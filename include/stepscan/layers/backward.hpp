@@ -3,6 +3,7 @@
 /// Training of all layers. A program that only infers leaves this header out and never compiles a backward pass.
 #include <stepscan/layers/activation_backward.hpp>
 #include <stepscan/layers/affine_backward.hpp>
+#include <stepscan/layers/causal_conv1d_backward.hpp>
 #include <stepscan/layers/conv1d_backward.hpp>
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
