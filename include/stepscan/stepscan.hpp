@@ -17,11 +17,13 @@
 #include <stepscan/layers/gru.hpp>
 #include <stepscan/layers/linear.hpp>
 #include <stepscan/layers/lstm.hpp>
+#include <stepscan/layers/mamba.hpp>
 #include <stepscan/layers/min_gru.hpp>
 #include <stepscan/layers/min_lstm.hpp>
 #include <stepscan/layers/multihead_elman.hpp>
 #include <stepscan/layers/multihead_gru.hpp>
 #include <stepscan/layers/multihead_lstm.hpp>
+#include <stepscan/layers/selective_scan.hpp>
 #include <stepscan/layers/slstm.hpp>
 #include <stepscan/layers/state.hpp>
 #include <stepscan/models/bidirectional.hpp>

@@ -42,11 +42,13 @@ std::vector<Family> all_families() {
       elman_rnn_family(),
       gru_family(),
       lstm_family(),
+      mamba_family(),
       min_gru_family(),
       min_lstm_family(),
       multihead_elman_family(),
       multihead_gru_family(),
       multihead_lstm_family(),
+      selective_scan_family(),
       slstm_family(),
   };
 }

@@ -96,11 +96,13 @@ Family causal_conv1d_family();
 Family elman_rnn_family();
 Family gru_family();
 Family lstm_family();
+Family mamba_family();
 Family min_gru_family();
 Family min_lstm_family();
 Family multihead_elman_family();
 Family multihead_gru_family();
 Family multihead_lstm_family();
+Family selective_scan_family();
 Family slstm_family();
 
 }  // namespace conformance

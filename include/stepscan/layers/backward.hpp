@@ -7,3 +7,5 @@
 #include <stepscan/layers/conv1d_backward.hpp>
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
+#include <stepscan/layers/mamba_backward.hpp>
+#include <stepscan/layers/selective_scan_backward.hpp>
