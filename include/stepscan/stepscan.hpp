@@ -11,6 +11,7 @@
 #include <stepscan/kernels/half.hpp>
 #include <stepscan/layers/activation.hpp>
 #include <stepscan/layers/backward.hpp>
+#include <stepscan/layers/causal_conv1d.hpp>
 #include <stepscan/layers/conv1d.hpp>
 #include <stepscan/layers/elman_rnn.hpp>
 #include <stepscan/layers/group_norm.hpp>
@@ -18,6 +19,7 @@
 #include <stepscan/layers/layer_norm.hpp>
 #include <stepscan/layers/linear.hpp>
 #include <stepscan/layers/lstm.hpp>
+#include <stepscan/layers/mamba.hpp>
 #include <stepscan/layers/min_gru.hpp>
 #include <stepscan/layers/min_lstm.hpp>
 #include <stepscan/layers/multihead_elman.hpp>
@@ -25,6 +27,7 @@
 #include <stepscan/layers/multihead_lstm.hpp>
 #include <stepscan/layers/projected.hpp>
 #include <stepscan/layers/rms_norm.hpp>
+#include <stepscan/layers/selective_scan.hpp>
 #include <stepscan/layers/slstm.hpp>
 #include <stepscan/layers/state.hpp>
 #include <stepscan/layers/swiglu.hpp>
