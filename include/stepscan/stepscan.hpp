@@ -13,14 +13,20 @@
 #include <stepscan/layers/backward.hpp>
 #include <stepscan/layers/conv1d.hpp>
 #include <stepscan/layers/elman_rnn.hpp>
+#include <stepscan/layers/gated_linear_attention.hpp>
 #include <stepscan/layers/gru.hpp>
+#include <stepscan/layers/lightning_attention.hpp>
 #include <stepscan/layers/linear.hpp>
+#include <stepscan/layers/linear_attention.hpp>
 #include <stepscan/layers/lstm.hpp>
 #include <stepscan/layers/min_gru.hpp>
 #include <stepscan/layers/min_lstm.hpp>
+#include <stepscan/layers/mlstm.hpp>
 #include <stepscan/layers/multihead_elman.hpp>
 #include <stepscan/layers/multihead_gru.hpp>
 #include <stepscan/layers/multihead_lstm.hpp>
+#include <stepscan/layers/retention.hpp>
+#include <stepscan/layers/scalar_gated_attention.hpp>
 #include <stepscan/layers/slstm.hpp>
 #include <stepscan/layers/state.hpp>
 #include <stepscan/models/bidirectional.hpp>
@@ -30,3 +36,5 @@
 #include <stepscan/ops/affine_scan_backward.hpp>
 #include <stepscan/ops/affine_scan_dense.hpp>
 #include <stepscan/ops/affine_scan_dense_backward.hpp>
+#include <stepscan/ops/decay_attention.hpp>
+#include <stepscan/ops/decay_attention_backward.hpp>
