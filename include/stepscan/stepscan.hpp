@@ -12,7 +12,9 @@
 #include <stepscan/layers/activation.hpp>
 #include <stepscan/layers/backward.hpp>
 #include <stepscan/layers/conv1d.hpp>
+#include <stepscan/layers/delta_rule.hpp>
 #include <stepscan/layers/elman_rnn.hpp>
+#include <stepscan/layers/gated_delta_rule.hpp>
 #include <stepscan/layers/gated_linear_attention.hpp>
 #include <stepscan/layers/gru.hpp>
 #include <stepscan/layers/lightning_attention.hpp>

@@ -43,8 +43,7 @@ template <class Policy, Scalar S>
 template <class Attention, Scalar S = typename Attention::scalar_type>
 struct DecayScan {
   static constexpr bool keeps_local = false;
-  using Monoid = DecayAction<S, Attention::Policy::per_channel, Attention::Policy::stabilised>;
-  using Element = typename Monoid::Element;
+  using Element = typename Attention::Element;
 
   Attention op;
   SequenceView<S> y;
@@ -57,28 +56,21 @@ struct DecayScan {
 
   [[nodiscard]] Index head_count() const noexcept { return op.sizes.heads; }
   [[nodiscard]] Index length(Index s) const noexcept { return op.k.length(s / head_count()); }
-  [[nodiscard]] Monoid monoid() const noexcept { return {op.sizes.key_dim, op.sizes.value_dim}; }
+  [[nodiscard]] auto monoid() const noexcept { return op.monoid(); }
   [[nodiscard]] DecayState<S> state(Index s, Index i) const noexcept {
-    return i == 0 ? op.state_of(start, s) : op.state_at(slot(s, i) + monoid().decay_size() + op.state_size());
+    return i == 0 ? op.state_of(start, s) : op.state_at(slot(s, i) + op.element_size());
   }
-  [[nodiscard]] Element element(Index s, Index i) const noexcept {
-    return {slot(s, i), op.state_at(slot(s, i) + monoid().decay_size())};
-  }
+  [[nodiscard]] Element element(Index s, Index i) const noexcept { return op.element_at(slot(s, i)); }
   void finish(Index s, Index i) const noexcept { op.copy_state(state(s, i), state(s, 0)); }
 
   void summarise(const ScanJob& job, const Element& element) const noexcept {
     monoid().identity(element);
-    DecayTiles<S> tiles = tiles_of(job);
-    for_each_chunk(job, [&](Index b, Index h, TokenRange tokens) {
-      op.weigh(b, h, tokens, element.state, tiles);
-      monoid().append(element, tiles, tokens.size());
-      op.decay_keys(b, h, tokens, tiles);
-      op.update(b, h, tokens, tiles, element.state);
-    });
+    auto tiles = tiles_of(job);
+    for_each_chunk(job, [&](Index b, Index h, TokenRange tokens) { op.append(b, h, tokens, tiles, element); });
   }
 
   void emit(const ScanJob& job, const DecayState<S>& state) const noexcept {
-    DecayTiles<S> tiles = tiles_of(job);
+    auto tiles = tiles_of(job);
     for_each_chunk(job, [&](Index b, Index h, TokenRange tokens) {
       if (kept.data != nullptr && tokens.begin % kept.segment == 0) {
         const Index at = job.sequence * kept.segments + tokens.begin / kept.segment;
@@ -91,16 +83,17 @@ struct DecayScan {
       }
       op.weigh(b, h, tokens, state, tiles);
       op.prepare(b, h, tokens, tiles);
-      op.read(b, h, tokens, tiles, state, {out, tokens.size(), op.sizes.value_dim, y.time_stride});
-      op.update(b, h, tokens, tiles, state);
+      const MatrixView<const S> rows = op.written(b, h, tokens, tiles, state);
+      op.read(rows, tiles, state, {out, tokens.size(), op.sizes.value_dim, y.time_stride});
+      op.update(rows, tiles, state);
     });
   }
 
  private:
   [[nodiscard]] S* slot(Index s, Index i) const noexcept {
-    return slots + (s * chunks + i) * (monoid().decay_size() + 2 * op.state_size());
+    return slots + (s * chunks + i) * (op.element_size() + op.state_size());
   }
-  [[nodiscard]] DecayTiles<S> tiles_of(const ScanJob& job) const noexcept {
+  [[nodiscard]] auto tiles_of(const ScanJob& job) const noexcept {
     return op.tiles(scratch + job.worker * op.tile_size(chunk), chunk);
   }
   template <class F>
@@ -126,7 +119,7 @@ void decay_attention_scan(const Attention& op, const DecayState<S>& state, Seque
   const ScanGrid grid{sequences, y.time, cut.outer, worker_count(sequences * chunks, work), Direction::forward};
   detail::DecayScan<Attention> scan{op, y, state, cut.chunk, chunks, nullptr, nullptr, kept};
   scan.scratch = workspace.take<S>(grid.workers * op.tile_size(cut.chunk));
-  if (chunks > 1) scan.slots = workspace.take<S>(sequences * chunks * (scan.monoid().decay_size() + 2 * op.state_size()));
+  if (chunks > 1) scan.slots = workspace.take<S>(sequences * chunks * (op.element_size() + op.state_size()));
   run_scan(scan, grid, schedule);
   clear_padding(op.k, y);
 }
@@ -146,7 +139,7 @@ template <class Attention, Scalar S = typename Attention::scalar_type>
 /// One token of every sequence; `scratch` holds op.tile_size(1) numbers.
 template <class Attention, Scalar S = typename Attention::scalar_type>
 void decay_attention_step(const Attention& op, const DecayState<S>& state, SequenceView<S> y, S* scratch) noexcept {
-  DecayTiles<S> tiles = op.tiles(scratch, 1);
+  auto tiles = op.tiles(scratch, 1);
   for (Index b = 0; b < y.batch; ++b) {
     for (Index h = 0; h < op.sizes.heads; ++h) {
       op.token(b, h, 0, tiles, op.state_of(state, b * op.sizes.heads + h), y.token(b, 0) + h * op.sizes.value_dim);

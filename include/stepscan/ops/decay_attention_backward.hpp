@@ -132,7 +132,7 @@ struct DecayChunkBackward {
     const Index values = op.sizes.value_dim;
     for (Index i = 0; i < n; ++i) std::copy_n(dy.token(b, tokens.begin + i) + h * values, values, own.dy.row(i));
     if constexpr (Read::normalised) {
-      op.read(b, h, tokens, tiles, state, own.y.middle_rows(0, n));
+      op.read(op.values(b, h, tokens), tiles, state, own.y.middle_rows(0, n));
       for (Index i = 0; i < n; ++i) {
         const S divisor = tiles.divisors[i], dn = -dot(own.y.row(i), own.dy.row(i), values) / divisor;
         transform(own.dy.row(i), own.dy.row(i), values, [&](Simd<S> x) { return x / Simd<S>(divisor); });
@@ -273,10 +273,19 @@ struct DecayChunkBackward {
   }
 };
 
+/// The backward pass of one chunk of an attention, and its tiles.
+template <class Attention>
+struct ChunkBackward {
+  using Tiles = DecayBackwardTiles<typename Attention::scalar_type>;
+  using Type = DecayChunkBackward<Attention>;
+};
+
 /// Segment after segment from the last: the states that enter its chunks are worked out once more from the checkpoint,
 /// then the chunks are pulled back in reverse.
 template <class Attention, Scalar S = typename Attention::scalar_type>
 struct DecayScanBackward {
+  using BackwardTiles = typename ChunkBackward<Attention>::Tiles;
+
   Attention op;
   DecayGradients<S> to;
   SequenceView<const S> dy;
@@ -291,15 +300,15 @@ struct DecayScanBackward {
   [[nodiscard]] Index chunks() const noexcept { return chunk_count(kept.segment, chunk); }
   [[nodiscard]] Index scratch_size() const noexcept {
     return chunks() * op.state_size() + op.tile_size(chunk) +
-           DecayBackwardTiles<S>::size(chunk, op.sizes, Attention::Policy::per_channel);
+           BackwardTiles::size(chunk, op.sizes, Attention::Policy::per_channel);
   }
 
   void emit(const ScanJob& job, const DecayState<S>& ds) const noexcept {
     const Index b = job.sequence / op.sizes.heads, h = job.sequence % op.sizes.heads;
     S* const states = scratch + job.worker * scratch_size();
     S* const memory = states + chunks() * op.state_size();
-    DecayTiles<S> tiles = op.tiles(memory, chunk);
-    DecayBackwardTiles<S> own(memory + op.tile_size(chunk), chunk, op.sizes, Attention::Policy::per_channel);
+    auto tiles = op.tiles(memory, chunk);
+    BackwardTiles own(memory + op.tile_size(chunk), chunk, op.sizes, Attention::Policy::per_channel);
     const auto state_of = [&](Index i) { return op.state_at(states + i * op.state_size()); };
     const auto tokens_of = [&](Index i) {
       const Index first = job.tokens.begin + i * chunk;
@@ -312,12 +321,12 @@ struct DecayScanBackward {
       op.copy_state(state_of(i), state_of(i + 1));
       op.weigh(b, h, tokens_of(i), state_of(i), tiles);
       op.decay_keys(b, h, tokens_of(i), tiles);
-      op.update(b, h, tokens_of(i), tiles, state_of(i + 1));
+      op.update(op.written(b, h, tokens_of(i), tiles, state_of(i)), tiles, state_of(i + 1));
     }
     for (Index i = last; i >= 0; --i) {
       op.weigh(b, h, tokens_of(i), state_of(i), tiles);
       op.prepare(b, h, tokens_of(i), tiles);
-      DecayChunkBackward<Attention>{op, to, tiles, own, b, h, tokens_of(i)}.run(state_of(i), dy, ds);
+      typename ChunkBackward<Attention>::Type{op, to, tiles, own, b, h, tokens_of(i)}.run(state_of(i), dy, ds);
     }
   }
 };

@@ -35,6 +35,9 @@ struct DecayAttention {
   using Policy = Decay;
   using Reading = Read;
   using FeatureMap = Map;
+  using Tiles = DecayTiles<S>;
+  using Monoid = DecayAction<S, Decay::per_channel, Decay::stabilised>;
+  using Element = typename Monoid::Element;
 
   DecaySizes sizes;
   S scale{1};
@@ -74,6 +77,11 @@ struct DecayAttention {
     if (Decay::stabilised) *to.maximum = *from.maximum;
   }
 
+  /// What a run of tokens does to a state, in a row of numbers.
+  [[nodiscard]] Monoid monoid() const noexcept { return {sizes.key_dim, sizes.value_dim}; }
+  [[nodiscard]] Index element_size() const noexcept { return monoid().decay_size() + state_size(); }
+  [[nodiscard]] Element element_at(S* data) const noexcept { return {data, state_at(data + monoid().decay_size())}; }
+
   [[nodiscard]] Index tile_size(Index chunk) const noexcept {
     return DecayTiles<S>::size(chunk, sizes.key_dim, Decay::per_channel);
   }
@@ -109,11 +117,16 @@ struct DecayAttention {
     tiles.template score<Decay>(tokens.size());
   }
 
+  /// The rows that a chunk's keys write to the state that enters it: the values.
+  [[nodiscard]] MatrixView<const S> written(Index b, Index h, TokenRange tokens, DecayTiles<S>&,
+                                            const DecayState<S>&) const noexcept {
+    return values(b, h, tokens);
+  }
+
   /// y of a chunk; the divisors stay in the tiles.
-  void read(Index b, Index h, TokenRange tokens, DecayTiles<S>& tiles, const DecayState<S>& state,
-            MatrixView<S> y) const noexcept {
-    const Index n = tokens.size();
-    small_multiply<S>(factor<S>(tiles.scores_of(n)), values(b, h, tokens), y, {}, Part::lower);
+  void read(MatrixView<const S> rows, DecayTiles<S>& tiles, const DecayState<S>& state, MatrixView<S> y) const noexcept {
+    const Index n = rows.rows;
+    small_multiply<S>(factor<S>(tiles.scores_of(n)), rows, y, {}, Part::lower);
     small_multiply_add<S>(factor<S>(tiles.decayed_queries.middle_rows(0, n)),
                           {state.matrix, sizes.key_dim, sizes.value_dim}, y);
     if constexpr (Read::normalised) {
@@ -128,10 +141,10 @@ struct DecayAttention {
   }
 
   /// The state from before a chunk to behind it.
-  void update(Index b, Index h, TokenRange tokens, const DecayTiles<S>& tiles, const DecayState<S>& state) const noexcept {
-    const Index n = tokens.size();
+  void update(MatrixView<const S> rows, const DecayTiles<S>& tiles, const DecayState<S>& state) const noexcept {
+    const Index n = rows.rows;
     const MatrixView<const S> keys = MatrixView<const S>(tiles.decayed_keys).middle_cols(0, n);
-    small_multiply<S>(factor<S>(keys), values(b, h, tokens), {state.matrix, sizes.key_dim, sizes.value_dim},
+    small_multiply<S>(factor<S>(keys), rows, {state.matrix, sizes.key_dim, sizes.value_dim},
                       {true, tiles.state_decay, Decay::per_channel ? 1 : 0});
     if constexpr (Read::normalised) {
       for (Index d = 0; d < sizes.key_dim; ++d) {
@@ -141,6 +154,14 @@ struct DecayAttention {
       }
     }
     if constexpr (Decay::stabilised) *state.maximum = tiles.weights.maximum[n - 1];
+  }
+
+  /// A chunk behind those that the element sums up.
+  void append(Index b, Index h, TokenRange tokens, DecayTiles<S>& tiles, const Element& element) const noexcept {
+    weigh(b, h, tokens, element.state, tiles);
+    monoid().append(element, tiles, tokens.size());
+    decay_keys(b, h, tokens, tiles);
+    update(values(b, h, tokens), tiles, element.state);
   }
 
   /// One token: the state moves on and is read in one pass.
