@@ -5,6 +5,7 @@
 #include <stepscan/layers/affine_backward.hpp>
 #include <stepscan/layers/causal_conv1d_backward.hpp>
 #include <stepscan/layers/conv1d_backward.hpp>
+#include <stepscan/layers/decay_backward.hpp>
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
 #include <stepscan/layers/mamba_backward.hpp>
@@ -12,3 +13,4 @@
 #include <stepscan/layers/projected_backward.hpp>
 #include <stepscan/layers/selective_scan_backward.hpp>
 #include <stepscan/layers/swiglu_backward.hpp>
+#include <stepscan/ops/delta_rule_backward.hpp>
