@@ -74,7 +74,6 @@ Sequence<double> plain_delta_rule(const GatedDelta<double>& layer, const Sequenc
 TEST_CASE("every form of the gated delta rule is the rule as written", "[ops][delta_rule]") {
   const Index time = GENERATE(1, 2, 16, 33, 71);
   GatedDelta<double> layer(2, 5, 7);
-  layer.unit_length = true;
   const auto x = inputs<double>(layer, 2, time, true, 2.0, 3.0);
   const auto truth = plain_delta_rule(layer, x);
   CHECK(distance(scanned(layer, x, Recurrent{}), truth) < 1e-12);
@@ -86,16 +85,16 @@ TEST_CASE("every form of the gated delta rule is the rule as written", "[ops][de
 
 TEST_CASE("gradients of the delta rules", "[ops][delta_rule]") {
   Delta<double> plain(1, 3, 4);
-  plain.unit_length = true;
   CHECK(testing::gradient_error(plain, 2, 7, {7, 4}) < 1e-7);
   GatedDelta<double> gated(2, 4, 3);
-  CHECK(testing::gradient_error(gated, 1, 5) < 1e-7);
-  gated.unit_length = true;
   CHECK(testing::gradient_error(gated, 2, 6, {0, 6}) < 1e-7);
+  gated.unit_length = false;
+  CHECK(testing::gradient_error(gated, 1, 5) < 1e-7);
 }
 
 TEST_CASE("without writing the delta rule only decays", "[ops][delta_rule]") {
   GatedDelta<double> layer(2, 4, 4);
+  layer.unit_length = false;
   const auto x = inputs<double>(layer, 1, 40, true, 0.0);
   auto state = layer.initial_state(1);
   randomize(state, 7);
@@ -115,7 +114,6 @@ TEST_CASE("without writing the delta rule only decays", "[ops][delta_rule]") {
 
 TEST_CASE("keys that are nearly parallel, beta near 1", "[ops][delta_rule]") {
   Delta<double> layer(1, 8, 8);
-  layer.unit_length = true;
   auto x = inputs<double>(layer, 1, 200, false);
   for (Index t = 0; t < 200; ++t) {
     for (Index d = 0; d < 8; ++d) x(0, t, 8 + d) = 1 + 1e-4 * x(0, t, 8 + d);
@@ -126,7 +124,6 @@ TEST_CASE("keys that are nearly parallel, beta near 1", "[ops][delta_rule]") {
   CHECK(distance(scanned(layer, x, Parallel<>{}), truth) < 1e-9);
 
   Delta<float> in_float(1, 8, 8);
-  in_float.unit_length = true;
   Sequence<float> narrow(1, 200, layer.input_size());
   std::copy(x.begin(), x.end(), narrow.begin());
   CHECK(distance(scanned(in_float, narrow, Chunked<>{}), truth) < 1e-3);
@@ -134,7 +131,6 @@ TEST_CASE("keys that are nearly parallel, beta near 1", "[ops][delta_rule]") {
 
 TEST_CASE("decays of any strength over a long sequence stay finite in float", "[ops][delta_rule]") {
   GatedDelta<float> layer(1, 8, 8);
-  layer.unit_length = true;
   const auto x = inputs<float>(layer, 1, 20000, true, 1.0, 100.0);
   const auto truth = scanned(layer, x, Recurrent{});
   CHECK(distance(scanned(layer, x, Chunked<>{}), truth) < 1e-5);

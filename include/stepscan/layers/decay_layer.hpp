@@ -140,8 +140,8 @@ class DecayLayer : public Layer<Self, S, detail::decay_inputs(Gates, Heads, KeyD
   [[nodiscard]] const Self& self() const noexcept { return static_cast<const Self&>(*this); }
 
   void run_step(State& state, MatrixView<const S, Dynamic, Inputs> x, MatrixView<S, Dynamic, Outputs> y) const noexcept {
-    SequenceView<const S> token(x.data, x.rows, 1, x.cols);
-    SequenceView<S> out(y.data, y.rows, 1, y.cols);
+    SequenceView<const S> token(x.data, x.rows, 1, Index{x.cols});
+    SequenceView<S> out(y.data, y.rows, 1, Index{y.cols});
     token.batch_stride = x.stride;
     out.batch_stride = y.stride;
     decay_attention_step(self().attention(token), state.view(), out, state.scratch.data());

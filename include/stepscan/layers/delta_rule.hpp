@@ -8,7 +8,7 @@ namespace stepscan::inline STEPSCAN_ISA {
 /// The delta rule (DeltaNet, arXiv 2406.06484, equation 4): a token corrects what the state answers to its key,
 ///   S_t = S_(t-1) + beta_t k_t (v_t - S_(t-1)^T k_t)^T,   y_t = scale q_t^T S_t
 /// x = [q | k | v | beta], beta [Heads] in (0, 1), or up to 2 for negative eigenvalues; state S [batch, Heads, KeyDim,
-/// ValueDim]. Keys should have unit length: they do where `unit_length` divides queries and keys by sqrt(|x|^2 + 1e-6).
+/// ValueDim]. Queries and keys are divided by sqrt(|x|^2 + 1e-6) unless `unit_length` is false: where they arrive so.
 template <Scalar S, Index Heads, Index KeyDim, Index ValueDim, class Default = Chunked<>>
 class DeltaRuleScan : public DecayLayer<DeltaRuleScan<S, Heads, KeyDim, ValueDim, Default>, S, Heads, KeyDim, ValueDim,
                                         detail::HeadGates::one, MatrixState<S, Heads, KeyDim, ValueDim>, Default> {
@@ -16,7 +16,7 @@ class DeltaRuleScan : public DecayLayer<DeltaRuleScan<S, Heads, KeyDim, ValueDim
   static constexpr const char* name = "DeltaRuleScan";
   using Attention = DeltaAttention<S, NoDecay<S>>;
 
-  bool unit_length = false;
+  bool unit_length = true;
 
   DeltaRuleScan() = default;
   DeltaRuleScan(Index heads, Index key_dim, Index value_dim) : DeltaRuleScan::DecayLayer(heads, key_dim, value_dim) {}
