@@ -107,6 +107,7 @@ template <class Make>
 std::vector<Entry> recurrent_layers();
 std::vector<Entry> multihead_layers();
 std::vector<Entry> affine_layers();
+std::vector<Entry> selective_layers();
 std::vector<Entry> models();
 
 }  // namespace main_job
