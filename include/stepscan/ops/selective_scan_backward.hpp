@@ -16,30 +16,32 @@ struct SelectiveGradient {
 namespace detail {
 
 /// Room of one worker for one piece of tokens of one strip: its states and decays, and what the forward pass made of
-/// the inputs; and for a block, the sums over its channels that give dB and dC.
+/// the inputs, rows of `lanes` numbers; and for a block, the sums over its channels that give dB and dC.
 template <Scalar S>
 struct SelectivePieceRoom {
-  S* states;  ///< [piece + 1, state_size, lanes]
-  S* decays;  ///< [piece, state_size, lanes]
-  S* read;    ///< [piece, lanes]: y before the gate
-  S* dB;      ///< [piece, state_size, one register]
-  S* dC;
-  S* weights;  ///< selective_room
+  S* states;         ///< [piece + 1, state_size, lanes]
+  S* decays;         ///< [piece, state_size, lanes]
+  S* dread;          ///< dyo
+  S* through_B;      ///< sum over n of g B
+  S* through_decay;  ///< sum over n of m' A h, A in units of log2
+  S* weight_sums;    ///< [piece, state_size, 2, one register]: dB and dC
+  S* forward;        ///< a SelectiveRoom
 
   [[nodiscard]] static Index size(const SelectiveLayout& layout) noexcept {
-    return (2 * selective_piece + 1) * layout.strip_size() + selective_piece * layout.lanes + 2 * sums_size(layout) +
-           selective_room<S>(layout);
+    return (2 * selective_piece + 1) * layout.strip_size() + 3 * selective_piece * layout.lanes + sums_size(layout) +
+           SelectiveRoom<S>::size(layout);
   }
   [[nodiscard]] static Index sums_size(const SelectiveLayout& layout) noexcept {
-    return selective_piece * layout.state_size * simd_width<S>;
+    return 2 * selective_piece * layout.state_size * simd_width<S>;
   }
   SelectivePieceRoom(const SelectiveLayout& layout, S* memory) noexcept
       : states(memory),
         decays(states + (selective_piece + 1) * layout.strip_size()),
-        read(decays + selective_piece * layout.strip_size()),
-        dB(read + selective_piece * layout.lanes),
-        dC(dB + sums_size(layout)),
-        weights(dC + sums_size(layout)) {}
+        dread(decays + selective_piece * layout.strip_size()),
+        through_B(dread + selective_piece * layout.lanes),
+        through_decay(through_B + selective_piece * layout.lanes),
+        weight_sums(through_decay + selective_piece * layout.lanes),
+        forward(weight_sums + sums_size(layout)) {}
 };
 
 /// Sums of one sequence of the executors, a block of one batch member, over its tokens.
@@ -80,144 +82,156 @@ struct SelectiveScanBackward {
   S* partial;                ///< dB and dC of every block [sequences, time, 2, state_size]
   S* rooms;
 
-  using Forward = SelectiveScanOperation<Exact, S>;
-
   [[nodiscard]] Index member(Index s) const noexcept { return s / p.layout.blocks(); }
   [[nodiscard]] Index length(Index s) const noexcept { return in.u.length(member(s)); }
   [[nodiscard]] S* state(Index s, Index) const noexcept { return cotangents.row(s); }
 
+  /// The tokens of a piece.
   void emit(const ScanJob& job, S* m) const noexcept {
     const SelectivePieceRoom<S> room(p.layout, rooms + job.worker * SelectivePieceRoom<S>::size(p.layout));
+    const SelectiveRoom<S> forward(p.layout, room.forward);
     const SelectiveSums<S> sum(p.layout, sums + job.sequence * SelectiveSums<S>::size(p.layout));
     const bool broadcast = in.B.data != nullptr && in.C.data != nullptr;
-    const Index block = job.sequence % p.layout.blocks();
-    TokenRange piece{job.tokens.begin + (job.tokens.size() - 1) / selective_piece * selective_piece, job.tokens.end};
-    for (; piece.begin >= job.tokens.begin; piece = {piece.begin - selective_piece, piece.begin}) {
-      std::fill_n(room.dB, 2 * SelectivePieceRoom<S>::sums_size(p.layout), S{0});
-      p.layout.for_each_strip(block, [&](const SelectiveStrip& strip, Index number) {
-        const SelectiveStripData<S> data{p, strip, number, room.weights};
-        const Index at = number % p.layout.strips_per_block;
-        const S* entered =
-            checkpoints +
-            (job.sequence * Forward::selective_pieces(grid) + Forward::selective_piece_of(grid, piece.begin)) *
-                p.layout.block_size() +
-            at * p.layout.strip_size();
-        if (broadcast) {
-          run<true>(data, member(job.sequence), piece, room, sum, at, entered, m);
-        } else {
-          run<false>(data, member(job.sequence), piece, room, sum, at, entered, m);
-        }
-      });
-      write_partial(job.sequence, piece, room);
-    }
+    const Index number_of_piece = job.sequence * selective_pieces(grid) + selective_piece_of(grid, job.tokens.begin);
+    std::fill_n(room.weight_sums, SelectivePieceRoom<S>::sums_size(p.layout), S{0});
+    p.layout.for_each_strip(job.sequence % p.layout.blocks(), [&](const SelectiveStrip& strip, Index number) {
+      const Piece piece{p, in, strip, number, member(job.sequence), job.tokens, forward};
+      const Index at = number % p.layout.strips_per_block, first = at * p.layout.strip_size();
+      const S* a = piece.A();
+      std::copy_n(checkpoints + number_of_piece * p.layout.block_size() + first, p.layout.strip_size(), room.states);
+      const Places places{a, m + first, sum.A + first, sum.B + first, sum.C + first};
+      if (broadcast) {
+        piece.template move_states<true, true>(a, room.states, room.decays);
+        pull_gate(piece, room);
+        pull_states<true>(piece, room, places);
+      } else {
+        piece.template move_states<false, true>(a, room.states, room.decays);
+        pull_gate(piece, room);
+        pull_states<false>(piece, room, places);
+      }
+      write_cotangents(piece, room, sum.skip + at * p.layout.lanes, sum.delta_bias + at * p.layout.lanes);
+    });
+    write_partial(job.sequence, job.tokens, room);
   }
 
  private:
-  template <bool Broadcast>
-  void run(const SelectiveStripData<S>& data, Index b, TokenRange piece, const SelectivePieceRoom<S>& room,
-           const SelectiveSums<S>& sum, Index at, const S* entered, S* m) const noexcept {
-    const Index size = p.layout.strip_size(), lanes = p.layout.lanes;
-    const S* a = data.A();
-    std::copy_n(entered, size, room.states);
-    for (Index t = piece.begin; t < piece.end; ++t) {
-      const Index i = t - piece.begin;
-      const auto token = load_token<Exact>(p, data.strip, in.u.token(b, t), in.delta.token(b, t));
-      const auto weights = data.template weights<Broadcast>(token_or_null(in.B, b, t), token_or_null(in.C, b, t));
-      S* before = room.states + i * size;
-      SelectiveLanes<S> read = move_states<true>(a, p.layout.state_size, token, weights,
-                                                 {before, before + size, lanes, room.decays + i * size});
-      if (p.skip != nullptr) {
-        const SelectiveLanes<S> skip = load_channels(p.skip + data.strip.first, data.strip.count);
-        for_each_register([&](std::size_t r) { read[r] = fma(skip[r], token.u[r], read[r]); });
-      }
-      store_channels(room.read + i * lanes, read, lanes);
-    }
-    for (Index t = piece.end - 1; t >= piece.begin; --t) {
-      token<Broadcast>(data, a, b, t, t - piece.begin, room, sum, at, m + at * size);
-    }
-  }
+  using Piece = SelectivePiece<Exact, S>;
+  static constexpr Index lanes = selective_lanes<S>;
 
-  template <bool Broadcast>
-  void token(const SelectiveStripData<S>& data, const S* a, Index b, Index t, Index i,
-             const SelectivePieceRoom<S>& room, const SelectiveSums<S>& sum, Index at, S* m) const noexcept {
-    const SelectiveStrip& strip = data.strip;
-    const Index size = p.layout.strip_size(), lanes = p.layout.lanes;
-    const SelectiveLanes<S> s = shifted_delta(p, strip, in.delta.token(b, t));
-    const SelectiveToken<S> token = load_token<Exact>(p, strip, in.u.token(b, t), in.delta.token(b, t));
-    const auto weights = data.template weights<Broadcast>(token_or_null(in.B, b, t), token_or_null(in.C, b, t));
-    const SelectiveLanes<S> dread = pull_gate(strip, b, t, room.read + i * lanes);
-
-    SelectiveLanes<S> through_B, through_decay;
-    for_each_register([&](std::size_t r) { through_B[r] = through_decay[r] = Simd<S>(S{0}); });
-    const S* before = room.states + i * size;
-    const S* decays = room.decays + i * size;
-    for (Index n = 0; n < p.layout.state_size; ++n) {
-      Simd<S> dB(S{0}), dC(S{0});
-      for_each_register([&](std::size_t r) {
-        const Index lane = n * lanes + static_cast<Index>(r) * simd_width<S>;
-        const Simd<S> g = fma(dread[r], weights.at(weights.C, n, r), load(m + lane));
-        const Simd<S> decayed = g * load(decays + lane);
-        const Simd<S> ddecay = decayed * load(before + lane);
-        store(m + lane, decayed);
-        const Simd<S> from_B = g * token.dtu[r], from_C = dread[r] * load(before + size + lane);
-        if constexpr (Broadcast) {
-          dB = dB + from_B;
-          dC = dC + from_C;
-        } else {
-          add_constant(sum.B, in.B.data == nullptr, at * size + lane, from_B, dB);
-          add_constant(sum.C, in.C.data == nullptr, at * size + lane, from_C, dC);
-        }
-        S* dA = sum.A + at * size + lane;
-        store(dA, fma(token.dt[r], ddecay, load(dA)));
-        through_B[r] = fma(g, weights.at(weights.B, n, r), through_B[r]);
-        through_decay[r] = fma(ddecay, load(a + lane), through_decay[r]);
-      });
-      const Index sums_at = (i * p.layout.state_size + n) * simd_width<S>;
-      store(room.dB + sums_at, load(room.dB + sums_at) + dB);
-      store(room.dC + sums_at, load(room.dC + sums_at) + dC);
-    }
-
-    constexpr S ln2 = S(0.69314718055994530942);
-    SelectiveLanes<S> du, ds;
-    for_each_register([&](std::size_t r) {
-      du[r] = token.dt[r] * through_B[r];
-      ds[r] = fma(token.u[r], through_B[r], Simd<S>(ln2) * through_decay[r]);
-      if (p.delta_softplus) ds[r] = ds[r] * sigmoid(s[r]);
-    });
-    if (p.skip != nullptr) {
-      const SelectiveLanes<S> skip = load_channels(p.skip + strip.first, strip.count);
-      for_each_register([&](std::size_t r) { du[r] = fma(skip[r], dread[r], du[r]); });
-    }
-    store_channels(d.u.token(b, t) + strip.first, du, strip.count);
-    store_channels(d.delta.token(b, t) + strip.first, ds, strip.count);
-    for_each_register([&](std::size_t r) {
-      const Index lane = at * lanes + static_cast<Index>(r) * simd_width<S>;
-      store(sum.skip + lane, fma(dread[r], token.u[r], load(sum.skip + lane)));
-      store(sum.delta_bias + lane, load(sum.delta_bias + lane) + ds[r]);
-    });
-  }
+  /// The strip of A, the cotangents of the states, and sums over tokens.
+  struct Places {
+    const S* a;
+    S* m;
+    S* dA;
+    S* dB;  ///< of constant weights
+    S* dC;
+  };
 
   /// dyo_t; writes dz_t = dy_t yo_t silu'(z_t).
-  [[nodiscard, gnu::always_inline]] SelectiveLanes<S> pull_gate(const SelectiveStrip& strip, Index b, Index t,
-                                                                const S* read) const noexcept {
-    SelectiveLanes<S> dread = load_channels(dy.token(b, t) + strip.first, strip.count);
-    if (in.z.data == nullptr) return dread;
-    const SelectiveLanes<S> z = load_channels(in.z.token(b, t) + strip.first, strip.count);
-    const SelectiveLanes<S> ungated = load_channels(read, p.layout.lanes);
-    SelectiveLanes<S> dz;
-    for_each_register([&](std::size_t r) {
-      dz[r] = dread[r] * ungated[r] * SiluActivation::slope_at(z[r]);
-      dread[r] = dread[r] * silu(z[r]);
-    });
-    store_channels(d.z.token(b, t) + strip.first, dz, strip.count);
-    return dread;
+  [[gnu::noinline, gnu::flatten]] void pull_gate(const Piece& piece, const SelectivePieceRoom<S>& room) const noexcept {
+    const SelectiveStrip& strip = piece.strip;
+    for (Index t = piece.tokens.begin; t < piece.tokens.end; ++t) {
+      const Index i = (t - piece.tokens.begin) * lanes;
+      SelectiveLanes<S> dread = load_channels(dy.token(piece.member, t) + strip.first, strip.count);
+      if (in.z.data != nullptr) {
+        const SelectiveLanes<S> z = load_channels(in.z.token(piece.member, t) + strip.first, strip.count);
+        SelectiveLanes<S> ungated = load_channels(piece.room.read + i, lanes), dz;
+        if (p.skip != nullptr) {
+          const SelectiveLanes<S> skip = load_channels(p.skip + strip.first, strip.count);
+          const SelectiveLanes<S> u = load_channels(in.u.token(piece.member, t) + strip.first, strip.count);
+          for_each_register([&](std::size_t r) { ungated[r] = fma(skip[r], u[r], ungated[r]); });
+        }
+        for_each_register([&](std::size_t r) {
+          dz[r] = dread[r] * ungated[r] * SiluActivation::slope_at(z[r]);
+          dread[r] = dread[r] * silu(z[r]);
+        });
+        store_channels(d.z.token(piece.member, t) + strip.first, dz, strip.count);
+      }
+      store_channels(room.dread + i, dread, lanes);
+    }
+  }
+
+  /// From the last token to the first: m, dA, and what goes to B, C, dt and u. Never inlined, as the loop of the
+  /// forward pass.
+  template <bool Broadcast>
+  [[gnu::noinline, gnu::flatten]] void pull_states(const Piece& piece, const SelectivePieceRoom<S>& room,
+                                                   const Places& at) const noexcept {
+    constexpr Index width = simd_width<S>;
+    const Index state_size = p.layout.state_size, size = state_size * lanes;
+    const bool constant_B = in.B.data == nullptr, constant_C = in.C.data == nullptr;
+    for (Index i = piece.tokens.size() - 1; i >= 0; --i) {
+      const SelectiveWeights<S, Broadcast> w = piece.template weights<Broadcast>(piece.tokens.begin + i);
+      const SelectiveLanes<S> dt = load_channels(piece.room.dt + i * lanes, lanes);
+      const SelectiveLanes<S> dtu = load_channels(piece.room.dtu + i * lanes, lanes);
+      const SelectiveLanes<S> dread = load_channels(room.dread + i * lanes, lanes);
+      const S* before = room.states + i * size;
+      const S* decays = room.decays + i * size;
+      S* weight_sums = room.weight_sums + i * state_size * 2 * width;
+      SelectiveLanes<S> through_B, through_decay;
+      for_each_register([&](std::size_t r) { through_B[r] = through_decay[r] = Simd<S>(S{0}); });
+      for (Index n = 0; n < state_size; ++n) {
+        Simd<S> dB = load(weight_sums + n * 2 * width), dC = load(weight_sums + n * 2 * width + width);
+        for_each_register([&](std::size_t r) {
+          const Index lane = n * lanes + static_cast<Index>(r) * width;
+          const Simd<S> g = fma(dread[r], w.at(w.C, n, r), load(at.m + lane));
+          const Simd<S> decayed = g * load(decays + lane);
+          const Simd<S> ddecay = decayed * load(before + lane);
+          store(at.m + lane, decayed);
+          store(at.dA + lane, fma(dt[r], ddecay, load(at.dA + lane)));
+          through_B[r] = fma(g, w.at(w.B, n, r), through_B[r]);
+          through_decay[r] = fma(ddecay, load(at.a + lane), through_decay[r]);
+          if constexpr (Broadcast) {
+            dB = fma(g, dtu[r], dB);
+            dC = fma(dread[r], load(before + size + lane), dC);
+          } else {
+            add_constant(at.dB + lane, constant_B, g * dtu[r], dB);
+            add_constant(at.dC + lane, constant_C, dread[r] * load(before + size + lane), dC);
+          }
+        });
+        store(weight_sums + n * 2 * width, dB);
+        store(weight_sums + n * 2 * width + width, dC);
+      }
+      store_channels(room.through_B + i * lanes, through_B, lanes);
+      store_channels(room.through_decay + i * lanes, through_decay, lanes);
+    }
+  }
+
+  /// du and ddelta, and their sums for D and delta_bias.
+  [[gnu::noinline, gnu::flatten]] void write_cotangents(const Piece& piece, const SelectivePieceRoom<S>& room, S* dskip,
+                                                        S* dbias) const noexcept {
+    constexpr S ln2 = S(0.69314718055994530942);
+    const SelectiveStrip& strip = piece.strip;
+    SelectiveLanes<S> skip, skip_sum = load_channels(dskip, lanes), bias_sum = load_channels(dbias, lanes);
+    if (p.skip != nullptr) skip = load_channels(p.skip + strip.first, strip.count);
+    for (Index t = piece.tokens.end - 1; t >= piece.tokens.begin; --t) {
+      const Index i = (t - piece.tokens.begin) * lanes;
+      const SelectiveLanes<S> u = load_channels(in.u.token(piece.member, t) + strip.first, strip.count);
+      const SelectiveLanes<S> s = shifted_delta(p, strip, in.delta.token(piece.member, t));
+      const SelectiveLanes<S> dt = load_channels(piece.room.dt + i, lanes),
+                              dread = load_channels(room.dread + i, lanes);
+      const SelectiveLanes<S> through_B = load_channels(room.through_B + i, lanes);
+      const SelectiveLanes<S> through_decay = load_channels(room.through_decay + i, lanes);
+      SelectiveLanes<S> du, ds;
+      for_each_register([&](std::size_t r) {
+        du[r] = dt[r] * through_B[r];
+        if (p.skip != nullptr) du[r] = fma(skip[r], dread[r], du[r]);
+        ds[r] = fma(u[r], through_B[r], Simd<S>(ln2) * through_decay[r]);
+        if (p.delta_softplus) ds[r] = ds[r] * sigmoid(s[r]);
+        skip_sum[r] = fma(dread[r], u[r], skip_sum[r]);
+        bias_sum[r] = bias_sum[r] + ds[r];
+      });
+      store_channels(d.u.token(piece.member, t) + strip.first, du, strip.count);
+      store_channels(d.delta.token(piece.member, t) + strip.first, ds, strip.count);
+    }
+    store_channels(dskip, skip_sum, lanes);
+    store_channels(dbias, bias_sum, lanes);
   }
 
   /// Adds to the sum over the channels of a block, or over the tokens of a channel.
-  [[gnu::always_inline]] static void add_constant(S* over_tokens, bool constant, Index at, Simd<S> value,
+  [[gnu::always_inline]] static void add_constant(S* over_tokens, bool constant, Simd<S> value,
                                                   Simd<S>& over_channels) noexcept {
     if (constant) {
-      store(over_tokens + at, load(over_tokens + at) + value);
+      store(over_tokens, load(over_tokens) + value);
     } else {
       over_channels = over_channels + value;
     }
@@ -228,8 +242,9 @@ struct SelectiveScanBackward {
     for (Index i = 0; i < piece.size(); ++i) {
       S* out = partial + (s * grid.time + piece.begin + i) * 2 * states;
       for (Index n = 0; n < states; ++n) {
-        out[n] = sum_of(room.dB + (i * states + n) * simd_width<S>);
-        out[states + n] = sum_of(room.dC + (i * states + n) * simd_width<S>);
+        const S* both = room.weight_sums + (i * states + n) * 2 * simd_width<S>;
+        out[n] = sum_of(both);
+        out[states + n] = sum_of(both + simd_width<S>);
       }
     }
   }
@@ -309,8 +324,8 @@ void selective_scan_backward(const SelectiveParameters<S>& p, const SelectiveInp
   S* rooms = workspace.take<S>(grid.workers * detail::SelectivePieceRoom<S>::size(layout));
   const auto member = [&](Index s) { return dh + s / layout.blocks() * layout.state_size * layout.features; };
   for (Index s = 0; s < grid.sequences; ++s) pack_states<S>(layout, s % layout.blocks(), member(s), cotangents.row(s));
-  scan_chunked(detail::SelectiveScanBackward<S>{p, in, dy, d, grid, checkpoints, cotangents, sums, partial, rooms},
-               grid);
+  const detail::SelectiveScanBackward<S> op{p, in, dy, d, grid, checkpoints, cotangents, sums, partial, rooms};
+  detail::scan_pieces(op, grid, layout.blocks());
   for (Index s = 0; s < grid.sequences; ++s)
     unpack_states<S>(layout, s % layout.blocks(), cotangents.row(s), member(s));
   detail::add_partial<S>(layout, in, partial, d);
