@@ -1,3 +1,4 @@
+#include <stepscan/core/threads.hpp>
 #include <stepscan/layers/swiglu.hpp>
 #include <stepscan/layers/swiglu_backward.hpp>
 #include <support/catch.hpp>
@@ -72,6 +73,30 @@ TEST_CASE("the memory of a SwiGlu does not grow with the sequence", "[layers]") 
     return workspace.capacity();
   };
   CHECK(needed(2000) == needed(64));
+}
+
+TEST_CASE("the threads of a SwiGlu change no bit", "[layers]") {
+  SwiGlu<float, Dynamic, Dynamic> model(24, 40);
+  randomize(model, 1);
+  const auto plan = prepare(model);
+  const auto x = random_sequence<float>(3, 150, 24, 2);
+  const std::vector<Index> lengths{150, 0, 70};
+  const int before = max_threads();
+  std::vector<Sequence<float>> results;
+  for (const int threads : {1, 4}) {
+    set_max_threads(threads);
+    Sequence<float> y(3, 150, 24);
+    y.fill(7);
+    auto state = plan.initial_state(3);
+    plan.scan(state, SequenceView<const float>(x).ragged(lengths), y);
+    results.push_back(scanned(plan, x));
+    results.push_back(y);
+  }
+  set_max_threads(before);
+  CHECK(results[0] == results[2]);
+  CHECK(results[1] == results[3]);
+  CHECK(results[1](1, 0, 0) == 0);
+  CHECK(results[1](2, 69, 3) == results[0](2, 69, 3));
 }
 
 TEST_CASE("parameters of a SwiGlu have names", "[layers]") {

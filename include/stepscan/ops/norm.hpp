@@ -22,9 +22,6 @@ struct Norm {
   const S* weight = nullptr;  ///< [features]; null: ones
   const S* bias = nullptr;    ///< [features]; null: zeros
   bool shared = false;        ///< weight and bias are [features / groups], the same for every group
-
-  /// Where the parameters of a group begin.
-  [[nodiscard]] Index offset(Index group, Index size) const noexcept { return shared ? 0 : group * size; }
 };
 
 /// What one group is normalised by. Squares of values too large for them are taken of scale x instead.
@@ -81,24 +78,31 @@ template <Centre About, Scalar S>
   return overflowed ? detail::scaled_statistics<About, S>(x, n, eps, small) : plain;
 }
 
-/// Normalises rows of one token each. y may be x.
-template <Centre About, Scalar S>
-void normalize(const Norm<S>& norm, MatrixView<const S> x, MatrixView<S> y) noexcept {
+/// Normalises rows of one token each and writes what finish(row, feature, lanes, value) makes of the value. y may be x.
+template <Centre About, Scalar S, class Finish>
+void normalize_with(const Norm<S>& norm, MatrixView<const S> x, MatrixView<S> y, Finish&& finish) noexcept {
+  STEPSCAN_ASSERT(x.cols % norm.groups == 0);
   const Index size = x.cols / norm.groups;
   for (Index r = 0; r < x.rows; ++r) {
-    for (Index g = 0; g < norm.groups; ++g) {
-      const S* from = x.row(r) + g * size;
-      S* to = y.row(r) + g * size;
-      const Index offset = norm.offset(g, size);
+    for (Index first = 0; first < x.cols; first += size) {
+      const S* from = x.row(r) + first;
+      S* to = y.row(r) + first;
+      const Index offset = norm.shared ? 0 : first;
       const NormStatistics<S> statistics = norm_statistics<About, S>(from, size, norm.eps);
       for_each_lanes<S>(size, [&](Index i, auto lanes) {
         Simd<S> value = statistics.normalized(lanes.load(from + i));
         if (norm.weight != nullptr) value = value * lanes.load(norm.weight + offset + i);
         if (norm.bias != nullptr) value = value + lanes.load(norm.bias + offset + i);
-        lanes.store(to + i, value);
+        lanes.store(to + i, finish(r, first + i, lanes, value));
       });
     }
   }
+}
+
+/// The same, written as it is.
+template <Centre About, Scalar S>
+void normalize(const Norm<S>& norm, MatrixView<const S> x, MatrixView<S> y) noexcept {
+  normalize_with<About, S>(norm, x, y, [](Index, Index, auto, Simd<S> value) { return value; });
 }
 
 }  // namespace stepscan::inline STEPSCAN_ISA

@@ -23,11 +23,11 @@ void normalize_backward(const Norm<S>& norm, MatrixView<const S> x, MatrixView<c
   const Index size = x.cols / norm.groups;
   const S count = static_cast<S>(size);
   for (Index r = 0; r < x.rows; ++r) {
-    for (Index g = 0; g < norm.groups; ++g) {
-      const S* from = x.row(r) + g * size;
-      const S* dto = dy.row(r) + g * size;
-      S* dfrom = dx.row(r) + g * size;
-      const Index offset = norm.offset(g, size);
+    for (Index first = 0; first < x.cols; first += size) {
+      const S* from = x.row(r) + first;
+      const S* dto = dy.row(r) + first;
+      S* dfrom = dx.row(r) + first;
+      const Index offset = norm.shared ? 0 : first;
       const NormStatistics<S> statistics = norm_statistics<About, S>(from, size, norm.eps);
       const auto weighted = [&](Index i, auto lanes) {
         const Simd<S> cotangent = lanes.load(dto + i);
