@@ -39,13 +39,19 @@ std::vector<Family> all_families() {
   return {
       affine_scan_family(),
       elman_rnn_family(),
+      gated_linear_attention_family(),
       gru_family(),
+      lightning_attention_family(),
+      linear_attention_family(),
       lstm_family(),
       min_gru_family(),
       min_lstm_family(),
+      mlstm_family(),
       multihead_elman_family(),
       multihead_gru_family(),
       multihead_lstm_family(),
+      retention_family(),
+      scalar_gated_attention_family(),
       slstm_family(),
   };
 }

@@ -93,13 +93,19 @@ struct Family {
 /// A new layer joins by a source file with such a function, and its line in main.cpp.
 Family affine_scan_family();
 Family elman_rnn_family();
+Family gated_linear_attention_family();
 Family gru_family();
+Family lightning_attention_family();
+Family linear_attention_family();
 Family lstm_family();
 Family min_gru_family();
 Family min_lstm_family();
+Family mlstm_family();
 Family multihead_elman_family();
 Family multihead_gru_family();
 Family multihead_lstm_family();
+Family retention_family();
+Family scalar_gated_attention_family();
 Family slstm_family();
 
 }  // namespace conformance

@@ -35,6 +35,7 @@ struct Training<L> {
                        SequenceView<S, L::Inputs> dx, State& dstate_start) {
     const SequenceView<S> to(dx);
     dstate_start = dstate_end;
+    tape.kept.data = tape.states.data();  // of this tape, were it a copy
     decay_attention_backward(layer.attention(tape.x, to), {layer.queries(to), layer.keys(to), layer.values(to)},
                              SequenceView<const S>(dy), dstate_start.view(), tape.kept, tape.workspace);
     clear_padding(tape.x, to);
