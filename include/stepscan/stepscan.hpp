@@ -19,6 +19,7 @@
 #include <stepscan/layers/linear.hpp>
 #include <stepscan/layers/linear_attention.hpp>
 #include <stepscan/layers/lstm.hpp>
+#include <stepscan/layers/mamba2_ssd.hpp>
 #include <stepscan/layers/min_gru.hpp>
 #include <stepscan/layers/min_lstm.hpp>
 #include <stepscan/layers/mlstm.hpp>

@@ -17,7 +17,8 @@ struct HeadSizes {
 };
 
 /// Throws unless a schedule of the library gives the numbers of the case.
-inline void require_close(const std::string& name, const std::vector<double>& found, const std::vector<double>& expected) {
+inline void require_close(const std::string& name, const std::vector<double>& found,
+                          const std::vector<double>& expected) {
   bool close = found.size() == expected.size();
   for (std::size_t i = 0; close && i < found.size(); ++i) close = std::abs(found[i] - expected[i]) <= 1e-12;
   if (!close) stepscan::fail<FileError>("config: \"" + name + "\": expected the numbers of its schedule, found others");

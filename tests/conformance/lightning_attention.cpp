@@ -13,7 +13,8 @@ void run_case(Case& golden, Session& session) {
     const Index layer = golden.config.size("layer_idx", 0), layers = golden.config.size("num_layers");
     require_close("log_decay", stepscan::tnl_schedule(sizes.heads, layer, layers), decays);
   }
-  stepscan::LightningAttentionScan<S, Dynamic, Dynamic, Dynamic> layer(sizes.heads, sizes.key_dim, sizes.value_dim, decays);
+  stepscan::LightningAttentionScan<S, Dynamic, Dynamic, Dynamic> layer(sizes.heads, sizes.key_dim, sizes.value_dim,
+                                                                       decays);
   run_decay_layer(golden, session, layer);
 }
 

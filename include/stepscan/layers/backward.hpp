@@ -7,3 +7,4 @@
 #include <stepscan/layers/decay_backward.hpp>
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
+#include <stepscan/layers/mamba2_ssd_backward.hpp>

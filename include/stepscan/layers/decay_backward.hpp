@@ -8,8 +8,7 @@ namespace stepscan::inline STEPSCAN_ISA {
 /// Training of the layers that scan a decaying state. The tape keeps a view of x and the states at the start of every
 /// segment of about 64 tokens; the rest is worked out once more.
 template <class L>
-  requires(L::scans_decaying_state)
-struct Training<L> {
+requires(L::scans_decaying_state) struct Training<L> {
   using S = typename L::scalar_type;
   using State = typename L::State;
 
