@@ -25,6 +25,7 @@
 #include <stepscan/layers/linear_attention.hpp>
 #include <stepscan/layers/lstm.hpp>
 #include <stepscan/layers/mamba.hpp>
+#include <stepscan/layers/mamba2_ssd.hpp>
 #include <stepscan/layers/min_gru.hpp>
 #include <stepscan/layers/min_lstm.hpp>
 #include <stepscan/layers/mlstm.hpp>

@@ -44,6 +44,17 @@ bool Config::flag(const std::string& key) {
   return value(key, "true or false", [](const nlohmann::json& v) { return v.is_boolean(); }).get<bool>();
 }
 
+double Config::number(const std::string& key) {
+  return value(key, "a number", [](const nlohmann::json& v) { return v.is_number(); }).get<double>();
+}
+
+std::vector<double> Config::numbers(const std::string& key) {
+  const nlohmann::json& list = value(key, "a list of numbers or null", [](const nlohmann::json& v) {
+    return v.is_null() || (v.is_array() && std::all_of(v.begin(), v.end(), [](const auto& x) { return x.is_number(); }));
+  });
+  return list.is_null() ? std::vector<double>() : list.get<std::vector<double>>();
+}
+
 std::string Config::text(const std::string& key) {
   return value(key, "a string", [](const nlohmann::json& v) { return v.is_string(); }).get<std::string>();
 }

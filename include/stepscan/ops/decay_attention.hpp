@@ -31,7 +31,8 @@ template <class Policy, Scalar S>
   if (recurrent || (schedule.chunk == 0 && time < short_run)) return {1, std::max<Index>(time, 1)};
   const Index own = decay_chunk<Policy, S>(sizes);
   if (!schedule.parallel) {
-    const Index chunk = schedule.chunk > 0 ? (Policy::per_channel ? std::min(schedule.chunk, own) : schedule.chunk) : own;
+    const Index chunk =
+        schedule.chunk > 0 ? (Policy::per_channel ? std::min(schedule.chunk, own) : schedule.chunk) : own;
     return {chunk, std::max<Index>(time, 1)};
   }
   constexpr Index parallel_chunk = 256;
@@ -108,12 +109,15 @@ struct DecayScan {
 
 /// A decaying state read by queries, each head of each sequence by itself:
 ///   y_t = scale q_t^T S_t,  S_t = a_t S_(t-1) + b_t k_t v_t^T
-/// from the state, tensors [batch, heads, ...], and into it. y [batch, time, heads * value_dim] must not overlap the inputs.
+/// from the state, tensors [batch, heads, ...], and into it. y [batch, time, heads * value_dim] must not overlap the
+/// inputs.
 template <class Attention, Scalar S = typename Attention::scalar_type>
-void decay_attention_scan(const Attention& op, const DecayState<S>& state, SequenceView<S> y, const ScanSchedule& schedule,
-                          bool recurrent, Workspace& workspace, const DecayCheckpoints<S>& kept = {}) {
+void decay_attention_scan(const Attention& op, const DecayState<S>& state, SequenceView<S> y,
+                          const ScanSchedule& schedule, bool recurrent, Workspace& workspace,
+                          const DecayCheckpoints<S>& kept = {}) {
   const Workspace::Scope scope(workspace);
-  const Index sequences = y.batch * op.sizes.heads, work = sequences * y.time * op.sizes.key_dim * op.sizes.value_dim * 2;
+  const Index sequences = y.batch * op.sizes.heads,
+              work = sequences * y.time * op.sizes.key_dim * op.sizes.value_dim * 2;
   const detail::DecayCut cut = detail::decay_cut<typename Attention::Policy, S>(op.sizes, y.time, schedule, recurrent);
   const Index chunks = schedule.parallel ? chunk_count(y.time, cut.outer) : 1;
   const ScanGrid grid{sequences, y.time, cut.outer, worker_count(sequences * chunks, work), Direction::forward};

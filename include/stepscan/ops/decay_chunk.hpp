@@ -39,13 +39,13 @@ struct DecayAttention {
   using Monoid = DecayAction<S, Decay::per_channel, Decay::stabilised>;
   using Element = typename Monoid::Element;
 
-  DecaySizes sizes;
+  DecaySizes sizes{};
   S scale{1};
   S eps{0};
-  Decay policy;
-  SequenceView<const S> q;
-  SequenceView<const S> k;
-  SequenceView<const S> v;
+  Decay policy{};
+  SequenceView<const S> q{};
+  SequenceView<const S> k{};
+  SequenceView<const S> v{};
   Index shared = 1;  ///< as many heads in a row share their queries and keys
 
   [[nodiscard]] const S* query(Index b, Index h, Index t) const noexcept {
@@ -69,7 +69,8 @@ struct DecayAttention {
   /// The state of the s-th of all heads, where each part is a tensor [batch, heads, ...].
   [[nodiscard]] DecayState<S> state_of(const DecayState<S>& all, Index s) const noexcept {
     return {all.matrix + s * sizes.key_dim * sizes.value_dim,
-            Read::normalised ? all.normaliser + s * sizes.key_dim : nullptr, Decay::stabilised ? all.maximum + s : nullptr};
+            Read::normalised ? all.normaliser + s * sizes.key_dim : nullptr,
+            Decay::stabilised ? all.maximum + s : nullptr};
   }
   void copy_state(const DecayState<S>& from, const DecayState<S>& to) const noexcept {
     std::copy_n(from.matrix, sizes.key_dim * sizes.value_dim, to.matrix);
@@ -168,7 +169,7 @@ struct DecayAttention {
   void token(Index b, Index h, Index t, DecayTiles<S>& tiles, const DecayState<S>& state, S* y) const noexcept {
     weigh(b, h, {t, t + 1}, state, tiles);
     load(query(b, h, t), scale, tiles.queries.data);
-    load(key(b, h, t), Decay::stabilised ? *tiles.weights.input : S{1}, tiles.keys.data);
+    load(key(b, h, t), Decay::weighted ? *tiles.weights.input : S{1}, tiles.keys.data);
     detail::advance_state<Decay::per_channel>(tiles.weights.decay, tiles.queries.data, tiles.keys.data,
                                               v.token(b, t) + h * sizes.value_dim, sizes.key_dim, sizes.value_dim,
                                               state.matrix, y);
