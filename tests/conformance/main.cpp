@@ -39,7 +39,9 @@ std::vector<Family> all_families() {
   return {
       affine_scan_family(),
       causal_conv1d_family(),
+      delta_rule_family(),
       elman_rnn_family(),
+      gated_delta_rule_family(),
       gated_linear_attention_family(),
       gru_family(),
       lightning_attention_family(),

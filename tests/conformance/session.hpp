@@ -93,7 +93,9 @@ struct Family {
 /// A new layer joins by a source file with such a function, and its line in main.cpp.
 Family affine_scan_family();
 Family causal_conv1d_family();
+Family delta_rule_family();
 Family elman_rnn_family();
+Family gated_delta_rule_family();
 Family gated_linear_attention_family();
 Family gru_family();
 Family lightning_attention_family();

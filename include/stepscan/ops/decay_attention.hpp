@@ -18,6 +18,9 @@ namespace detail {
 /// Tokens between two checkpoints: a whole number of chunks.
 [[nodiscard]] constexpr Index checkpoint_segment(Index chunk) noexcept { return (63 + chunk) / chunk * chunk; }
 
+/// Fewer tokens than this are not worth a chunk's preparation.
+inline constexpr Index shortest_chunk = 4;
+
 /// How a form cuts the tokens: the chunk of the products (1: token after token) and that of the executor.
 struct DecayCut {
   Index chunk = 1;
@@ -27,8 +30,7 @@ struct DecayCut {
 template <class Policy, Scalar S>
 [[nodiscard]] constexpr DecayCut decay_cut(const DecaySizes& sizes, Index time, const ScanSchedule& schedule,
                                            bool recurrent) noexcept {
-  constexpr Index short_run = 4;  // fewer tokens than this are not worth a chunk's preparation
-  if (recurrent || (schedule.chunk == 0 && time < short_run)) return {1, std::max<Index>(time, 1)};
+  if (recurrent) return {1, std::max<Index>(time, 1)};
   const Index own = decay_chunk<Policy, S>(sizes);
   if (!schedule.parallel) {
     const Index chunk =
@@ -77,11 +79,13 @@ struct DecayScan {
         const Index at = job.sequence * kept.segments + tokens.begin / kept.segment;
         op.copy_state(state, op.state_at(kept.data + at * op.state_size()));
       }
-      S* const out = y.token(b, tokens.begin) + h * op.sizes.value_dim;
-      if (chunk == 1) {
-        op.token(b, h, tokens.begin, tiles, state, out);
+      if (tokens.size() < shortest_chunk) {
+        for (Index t = tokens.begin; t < tokens.end; ++t) {
+          op.token(b, h, t, tiles, state, y.token(b, t) + h * op.sizes.value_dim);
+        }
         return;
       }
+      S* const out = y.token(b, tokens.begin) + h * op.sizes.value_dim;
       op.weigh(b, h, tokens, state, tiles);
       op.prepare(b, h, tokens, tiles);
       const MatrixView<const S> rows = op.written(b, h, tokens, tiles, state);

@@ -248,7 +248,7 @@ struct SelectiveScanBackward {
       }
     }
   }
-  static S sum_of(const S* lanes) noexcept { return stepscan::sum(load(lanes)); }
+  static S sum_of(const S* values) noexcept { return stepscan::sum(load(values)); }
 };
 
 /// dB and dC of every token: the sums over the blocks of a group, in their order.
