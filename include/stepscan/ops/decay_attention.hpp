@@ -27,8 +27,7 @@ struct DecayCut {
 template <class Policy, Scalar S>
 [[nodiscard]] constexpr DecayCut decay_cut(const DecaySizes& sizes, Index time, const ScanSchedule& schedule,
                                            bool recurrent) noexcept {
-  constexpr Index short_run = 4;  // fewer tokens than this are not worth a chunk's preparation
-  if (recurrent || (schedule.chunk == 0 && time < short_run)) return {1, std::max<Index>(time, 1)};
+  if (recurrent) return {1, std::max<Index>(time, 1)};
   const Index own = decay_chunk<Policy, S>(sizes);
   if (!schedule.parallel) {
     const Index chunk =
@@ -39,6 +38,9 @@ template <class Policy, Scalar S>
   const Index outer = schedule.chunk > 0 ? schedule.chunk : parallel_chunk;
   return {std::min(own, outer), outer};
 }
+
+/// A sequence of fewer tokens is not worth a chunk's preparation.
+inline constexpr Index shortest_chunked_run = 4;
 
 /// Every head of every sequence is scanned by itself. A job runs chunk after chunk, or token after token.
 template <class Attention, Scalar S = typename Attention::scalar_type>
@@ -55,6 +57,7 @@ struct DecayScan {
   S* scratch = nullptr;  ///< per worker
   S* slots = nullptr;    ///< parallel only: an element and a state per job
   DecayCheckpoints<S> kept;
+  bool chooses = false;  ///< whether short runs go token after token
 
   [[nodiscard]] Index head_count() const noexcept { return op.sizes.heads; }
   [[nodiscard]] Index length(Index s) const noexcept { return op.k.length(s / head_count()); }
@@ -70,7 +73,7 @@ struct DecayScan {
   void summarise(const ScanJob& job, const Element& element) const noexcept {
     monoid().identity(element);
     DecayTiles<S> tiles = tiles_of(job);
-    for_each_chunk(job, [&](Index b, Index h, TokenRange tokens) {
+    for_each_chunk(job, chunk, [&](Index b, Index h, TokenRange tokens) {
       op.weigh(b, h, tokens, element.state, tiles);
       monoid().append(element, tiles, tokens.size());
       op.decay_keys(b, h, tokens, tiles);
@@ -80,13 +83,14 @@ struct DecayScan {
 
   void emit(const ScanJob& job, const DecayState<S>& state) const noexcept {
     DecayTiles<S> tiles = tiles_of(job);
-    for_each_chunk(job, [&](Index b, Index h, TokenRange tokens) {
+    const Index run = chooses && job.tokens.size() < shortest_chunked_run ? 1 : chunk;
+    for_each_chunk(job, run, [&](Index b, Index h, TokenRange tokens) {
       if (kept.data != nullptr && tokens.begin % kept.segment == 0) {
         const Index at = job.sequence * kept.segments + tokens.begin / kept.segment;
         op.copy_state(state, op.state_at(kept.data + at * op.state_size()));
       }
       S* const out = y.token(b, tokens.begin) + h * op.sizes.value_dim;
-      if (chunk == 1) {
+      if (run == 1) {
         op.token(b, h, tokens.begin, tiles, state, out);
         return;
       }
@@ -105,9 +109,9 @@ struct DecayScan {
     return op.tiles(scratch + job.worker * op.tile_size(chunk), chunk);
   }
   template <class F>
-  void for_each_chunk(const ScanJob& job, F&& f) const noexcept {
-    for (Index t = job.tokens.begin; t < job.tokens.end; t += chunk) {
-      f(job.sequence / head_count(), job.sequence % head_count(), TokenRange{t, std::min(t + chunk, job.tokens.end)});
+  void for_each_chunk(const ScanJob& job, Index count, F&& f) const noexcept {
+    for (Index t = job.tokens.begin; t < job.tokens.end; t += count) {
+      f(job.sequence / head_count(), job.sequence % head_count(), TokenRange{t, std::min(t + count, job.tokens.end)});
     }
   }
 };
@@ -128,7 +132,8 @@ void decay_attention_scan(const Attention& op, const DecayState<S>& state, Seque
   const detail::DecayCut cut = detail::decay_cut<typename Attention::Policy, S>(op.sizes, y.time, schedule, recurrent);
   const Index chunks = schedule.parallel ? chunk_count(y.time, cut.outer) : 1;
   const ScanGrid grid{sequences, y.time, cut.outer, worker_count(sequences * chunks, work), Direction::forward};
-  detail::DecayScan<Attention> scan{op, y, state, cut.chunk, chunks, nullptr, nullptr, kept};
+  detail::DecayScan<Attention> scan{
+      op, y, state, cut.chunk, chunks, nullptr, nullptr, kept, !recurrent && schedule.chunk == 0};
   scan.scratch = workspace.take<S>(grid.workers * op.tile_size(cut.chunk));
   if (chunks > 1)
     scan.slots = workspace.take<S>(sequences * chunks * (scan.monoid().decay_size() + 2 * op.state_size()));
