@@ -31,6 +31,9 @@ struct Row {
   double difference = 0;     ///< largest |y - y of Recurrent|
 };
 
+/// Makes the value of an input feature valid: a log decay must not be positive.
+using ValidInput = std::function<float(Index feature, float value)>;
+
 /// Says what runs now.
 using Progress = std::function<void(const std::string& layer, const std::string& form)>;
 
@@ -57,13 +60,16 @@ using FormsOf = std::conditional_t<L::any_form, std::tuple<OwnForm>, typename L:
 /// Assembles nothing: runs a prepared layer in each of its forms and appends a row for each.
 template <class Plan>
 void run_forms(const std::string& name, const Plan& plan, const Options& options, const Progress& progress,
-               std::vector<Row>& rows) {
+               std::vector<Row>& rows, const ValidInput& valid = {}) {
   using S = typename Plan::scalar_type;
   using Clock = std::chrono::steady_clock;
   Tensor<S, Dynamic, Dynamic, Dynamic> x(options.batch, options.time, plan.input_size());
   Tensor<S, Dynamic, Dynamic, Dynamic> y(options.batch, options.time, plan.output_size()), first = y;
   Random random(1);
-  for (S& value : x) value = static_cast<S>(random.uniform(-1, 1));
+  for (Index i = 0; i < x.size(); ++i) {
+    x[i] = static_cast<S>(random.uniform(-1, 1));
+    if (valid) x[i] = valid(i % plan.input_size(), x[i]);
+  }
   Workspace workspace;
   const std::size_t before = rows.size();
   const auto run = [&](const auto& form) {
@@ -94,13 +100,20 @@ struct Entry {
   std::function<void(const Options&, const Progress&, std::vector<Row>&)> run;
 };
 
-/// An entry for the layer that `make(width)` assembles, with fresh parameters.
+/// An entry for the layer that `make(width)` assembles, with fresh parameters; inputs from `first_log_decay(width)` on are
+/// log decays.
 template <class Make>
-[[nodiscard]] Entry entry(const std::string& name, Make make) {
-  return {name, [name, make](const Options& options, const Progress& progress, std::vector<Row>& rows) {
+[[nodiscard]] Entry entry(const std::string& name, Make make, const std::function<Index(Index width)>& first_log_decay = {}) {
+  return {name, [=](const Options& options, const Progress& progress, std::vector<Row>& rows) {
             auto layer = make(options.width);
             initialize(layer, 1);
-            run_forms(name, prepare(layer), options, progress, rows);
+            ValidInput valid;
+            if (first_log_decay) {
+              valid = [first = first_log_decay(options.width)](Index i, float value) {
+                return i < first ? value : -std::fabs(value);
+              };
+            }
+            run_forms(name, prepare(layer), options, progress, rows, valid);
           }};
 }
 
@@ -109,6 +122,7 @@ std::vector<Entry> multihead_layers();
 std::vector<Entry> affine_layers();
 std::vector<Entry> blocks();
 std::vector<Entry> selective_layers();
+std::vector<Entry> decay_layers();
 std::vector<Entry> models();
 
 }  // namespace main_job

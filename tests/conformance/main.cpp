@@ -47,6 +47,7 @@ std::vector<Family> all_families() {
       lightning_attention_family(),
       linear_attention_family(),
       lstm_family(),
+      mamba2_ssd_family(),
       mamba_family(),
       min_gru_family(),
       min_lstm_family(),

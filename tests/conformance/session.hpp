@@ -101,6 +101,7 @@ Family gru_family();
 Family lightning_attention_family();
 Family linear_attention_family();
 Family lstm_family();
+Family mamba2_ssd_family();
 Family mamba_family();
 Family min_gru_family();
 Family min_lstm_family();
