@@ -138,10 +138,10 @@ struct SequenceView {
     part.start += first;
     return part;
   }
-  /// Features [first, first + count) of every token.
+  /// Features [first, first + count) of every token; nothing of a view of nothing.
   template <Index Count = Dynamic>
   [[nodiscard]] constexpr SequenceView<T, Count> middle_features(Index first, Extent<Count> count) const noexcept {
-    SequenceView<T, Count> part(data + first, batch, time, count);
+    SequenceView<T, Count> part(data == nullptr ? nullptr : data + first, batch, time, count);
     part.batch_stride = batch_stride;
     part.time_stride = time_stride;
     part.lengths = lengths;

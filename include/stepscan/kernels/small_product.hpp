@@ -124,10 +124,12 @@ void small_multiply(const Factor<S>& a, MatrixView<const S> b, MatrixView<S> c, 
     const Index j_begin = of_c == Part::upper ? first : 0, j_end = of_c == Part::lower ? end : Index{c.cols};
     ProductBase<S> own = base;
     if (base.scale != nullptr) own.scale += first * base.stride;
+    const bool empty = k_end == k_begin;  // then a and b may be nowhere
+    const S* left = empty ? nullptr : a.data + first * a.row_stride + k_begin * a.col_stride;
+    const S* right = empty ? c.data : b.row(k_begin) + j_begin;
     detail::with_constant<most, 1>(static_cast<int>(end - first), [&](auto rows) {
-      detail::small_rows<rows, S>(a.data + first * a.row_stride + k_begin * a.col_stride, a.row_stride, a.col_stride,
-                                  b.row(k_begin) + j_begin, b.stride, k_end - k_begin, own, c.row(first) + j_begin,
-                                  c.stride, j_end - j_begin);
+      detail::small_rows<rows, S>(left, a.row_stride, a.col_stride, right, b.stride, k_end - k_begin, own,
+                                  c.row(first) + j_begin, c.stride, j_end - j_begin);
     });
   }
 }
