@@ -4,6 +4,7 @@
 #include <stepscan/layers/activation_backward.hpp>
 #include <stepscan/layers/affine_backward.hpp>
 #include <stepscan/layers/conv1d_backward.hpp>
+#include <stepscan/layers/decay_backward.hpp>
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
 #include <stepscan/layers/norm_backward.hpp>

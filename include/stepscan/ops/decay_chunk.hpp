@@ -1,0 +1,165 @@
+#pragma once
+
+#include <stepscan/core/workspace.hpp>
+#include <stepscan/kernels/small_product.hpp>
+#include <stepscan/kernels/tiling.hpp>
+#include <stepscan/ops/decay_policy.hpp>
+#include <stepscan/ops/decay_read.hpp>
+#include <stepscan/ops/decay_scores.hpp>
+#include <stepscan/scan/decay.hpp>
+
+namespace stepscan::inline STEPSCAN_ISA {
+
+struct DecaySizes {
+  Index heads = 0;
+  Index key_dim = 0;
+  Index value_dim = 0;
+};
+
+/// The chunk that suits these sizes: per channel as many tokens as a register has lanes, otherwise enough that a state
+/// is passed over rarely, while the C x C scores stay a small part of the work.
+template <class Policy, Scalar S>
+[[nodiscard]] constexpr Index decay_chunk(const DecaySizes& sizes) noexcept {
+  if (Policy::per_channel) return simd_width<S>;
+  return sizes.key_dim * sizes.value_dim <= 1024 ? 16 : 32;
+}
+
+/// Attention by a decaying state over sequences that somebody projected: heads side by side in q and k
+/// [batch, time, heads * key_dim] and v [batch, time, heads * value_dim]. The products of a chunk of n tokens
+///   y = Qd S_in + P V,   S_out = diag(decay) S_in + Kd^T V
+/// are the same for every policy, which makes decayed queries Qd, decayed keys Kd and scores P (ops/decay_scores.hpp).
+/// With a denominator also Qd z + rowsum(P) and z_out = decay z_in + colsum(Kd).
+template <Scalar S, class Decay, class Read = PlainRead, class Map = IdentityMap>
+struct DecayAttention {
+  using scalar_type = S;
+  using Policy = Decay;
+  using Reading = Read;
+  using FeatureMap = Map;
+
+  DecaySizes sizes;
+  S scale{1};
+  S eps{0};
+  Decay policy;
+  SequenceView<const S> q;
+  SequenceView<const S> k;
+  SequenceView<const S> v;
+  Index shared = 1;  ///< as many heads in a row share their queries and keys
+
+  [[nodiscard]] const S* query(Index b, Index h, Index t) const noexcept {
+    return q.token(b, t) + h / shared * sizes.key_dim;
+  }
+  [[nodiscard]] const S* key(Index b, Index h, Index t) const noexcept {
+    return k.token(b, t) + h / shared * sizes.key_dim;
+  }
+  [[nodiscard]] MatrixView<const S> values(Index b, Index h, TokenRange tokens) const noexcept {
+    return {v.token(b, tokens.begin) + h * sizes.value_dim, tokens.size(), sizes.value_dim, v.time_stride};
+  }
+
+  /// A state of one head in a row of numbers.
+  [[nodiscard]] Index state_size() const noexcept {
+    return sizes.key_dim * (sizes.value_dim + (Read::normalised ? 1 : 0)) + (Decay::stabilised ? 1 : 0);
+  }
+  [[nodiscard]] DecayState<S> state_at(S* data) const noexcept {
+    S* const behind = data + sizes.key_dim * sizes.value_dim;
+    return {data, Read::normalised ? behind : nullptr, Decay::stabilised ? behind + sizes.key_dim : nullptr};
+  }
+  /// The state of the s-th of all heads, where each part is a tensor [batch, heads, ...].
+  [[nodiscard]] DecayState<S> state_of(const DecayState<S>& all, Index s) const noexcept {
+    return {all.matrix + s * sizes.key_dim * sizes.value_dim,
+            Read::normalised ? all.normaliser + s * sizes.key_dim : nullptr, Decay::stabilised ? all.maximum + s : nullptr};
+  }
+  void copy_state(const DecayState<S>& from, const DecayState<S>& to) const noexcept {
+    std::copy_n(from.matrix, sizes.key_dim * sizes.value_dim, to.matrix);
+    if (Read::normalised) std::copy_n(from.normaliser, sizes.key_dim, to.normaliser);
+    if (Decay::stabilised) *to.maximum = *from.maximum;
+  }
+
+  [[nodiscard]] Index tile_size(Index chunk) const noexcept {
+    return DecayTiles<S>::size(chunk, sizes.key_dim, Decay::per_channel);
+  }
+  [[nodiscard]] DecayTiles<S> tiles(S* memory, Index chunk) const noexcept {
+    return DecayTiles<S>(memory, chunk, sizes.key_dim, Decay::per_channel);
+  }
+
+  void weigh(Index b, Index h, TokenRange tokens, const DecayState<S>& state, DecayTiles<S>& tiles) const noexcept {
+    policy.weigh(b, h, tokens, Decay::stabilised ? *state.maximum : S{0}, tiles.weights);
+  }
+
+  void load(const S* from, S factor, S* to) const noexcept {
+    for_each_lanes<S>(sizes.key_dim, [&](Index d, auto lanes) {
+      lanes.store(to + d, Simd<S>(factor) * Map::value(lanes.load(from + d)));
+    });
+  }
+
+  /// Qd, Kd and P of a chunk whose weights stand in the tiles.
+  void prepare(Index b, Index h, TokenRange tokens, DecayTiles<S>& tiles) const noexcept {
+    for (Index t = 0; t < tokens.size(); ++t) {
+      load(query(b, h, tokens.begin + t), scale, tiles.queries.row(t));
+      load(key(b, h, tokens.begin + t), S{1}, tiles.keys.row(t));
+    }
+    tiles.template score<Decay>(tokens.size());
+  }
+
+  /// Kd alone, where nothing is read.
+  void decay_keys(Index b, Index h, TokenRange tokens, DecayTiles<S>& tiles) const noexcept {
+    for (Index t = 0; t < tokens.size(); ++t) {
+      std::fill_n(tiles.queries.row(t), sizes.key_dim, S{0});
+      load(key(b, h, tokens.begin + t), S{1}, tiles.keys.row(t));
+    }
+    tiles.template score<Decay>(tokens.size());
+  }
+
+  /// y of a chunk; the divisors stay in the tiles.
+  void read(Index b, Index h, TokenRange tokens, DecayTiles<S>& tiles, const DecayState<S>& state,
+            MatrixView<S> y) const noexcept {
+    const Index n = tokens.size();
+    small_multiply<S>(factor<S>(tiles.scores_of(n)), values(b, h, tokens), y, {}, Part::lower);
+    small_multiply_add<S>(factor<S>(tiles.decayed_queries.middle_rows(0, n)),
+                          {state.matrix, sizes.key_dim, sizes.value_dim}, y);
+    if constexpr (Read::normalised) {
+      for (Index i = 0; i < n; ++i) {
+        S sum = dot(tiles.decayed_queries.row(i), state.normaliser, sizes.key_dim);
+        for (Index j = 0; j <= i; ++j) sum += tiles.scores(i, j);
+        tiles.denominators[i] = sum;
+        tiles.divisors[i] = Read::divisor(sum, Decay::stabilised ? tiles.weights.maximum[i] : S{0}, eps);
+        transform(y.row(i), y.row(i), sizes.value_dim, [&](Simd<S> x) { return x / Simd<S>(tiles.divisors[i]); });
+      }
+    }
+  }
+
+  /// The state from before a chunk to behind it.
+  void update(Index b, Index h, TokenRange tokens, const DecayTiles<S>& tiles, const DecayState<S>& state) const noexcept {
+    const Index n = tokens.size();
+    const MatrixView<const S> keys = MatrixView<const S>(tiles.decayed_keys).middle_cols(0, n);
+    small_multiply<S>(factor<S>(keys), values(b, h, tokens), {state.matrix, sizes.key_dim, sizes.value_dim},
+                      {true, tiles.state_decay, Decay::per_channel ? 1 : 0});
+    if constexpr (Read::normalised) {
+      for (Index d = 0; d < sizes.key_dim; ++d) {
+        S sum = tiles.state_decay[Decay::per_channel ? d : 0] * state.normaliser[d];
+        for (Index j = 0; j < n; ++j) sum += keys(d, j);
+        state.normaliser[d] = sum;
+      }
+    }
+    if constexpr (Decay::stabilised) *state.maximum = tiles.weights.maximum[n - 1];
+  }
+
+  /// One token: the state moves on and is read in one pass.
+  void token(Index b, Index h, Index t, DecayTiles<S>& tiles, const DecayState<S>& state, S* y) const noexcept {
+    weigh(b, h, {t, t + 1}, state, tiles);
+    load(query(b, h, t), scale, tiles.queries.data);
+    load(key(b, h, t), Decay::stabilised ? *tiles.weights.input : S{1}, tiles.keys.data);
+    detail::advance_state<Decay::per_channel>(tiles.weights.decay, tiles.queries.data, tiles.keys.data,
+                                              v.token(b, t) + h * sizes.value_dim, sizes.key_dim, sizes.value_dim,
+                                              state.matrix, y);
+    if constexpr (Decay::stabilised) *state.maximum = *tiles.weights.maximum;
+    if constexpr (Read::normalised) {
+      S sum{0};
+      detail::advance_state<Decay::per_channel>(tiles.weights.decay, tiles.queries.data, tiles.keys.data,
+                                                &detail::unit_value<S>, sizes.key_dim, 1, state.normaliser, &sum);
+      const S divisor = Read::divisor(sum, Decay::stabilised ? *state.maximum : S{0}, eps);
+      transform(y, y, sizes.value_dim, [&](Simd<S> x) { return x / Simd<S>(divisor); });
+    }
+  }
+};
+
+}  // namespace stepscan::inline STEPSCAN_ISA

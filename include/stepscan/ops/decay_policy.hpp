@@ -1,0 +1,103 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <stepscan/core/view.hpp>
+#include <stepscan/kernels/lanes.hpp>
+#include <stepscan/kernels/math.hpp>
+#include <stepscan/scan/executors.hpp>
+
+/// What tells linear attention, retention, SSD, GLA and mLSTM apart: how much of the state a token keeps,
+///   S_t = a_t S_(t-1) + b_t k_t v_t^T
+/// with a_t one, fixed per head, a number per token, or a number per token and key channel, and b_t other than one for
+/// mLSTM alone. Decays arrive as logarithms <= 0 and are used as a = exp(g) in (0, 1]: products of them may underflow to
+/// 0, which is right, and nothing overflows.
+///
+/// A policy's `weigh` writes the weights of a run of tokens of one head; its `pull_back` takes the cotangents of log a and
+/// log b to those of its gates.
+namespace stepscan::inline STEPSCAN_ISA {
+
+/// Weights of a run of tokens of one head, in memory of the caller.
+template <Scalar S>
+struct DecayWeights {
+  S* decay = nullptr;    ///< a [tokens], or [tokens, key_dim] per channel
+  /// Of stabilised policies, [tokens] each: b, log b, the maximum m behind each token, and the logarithm of the decay
+  /// before stabilisation.
+  S* input = nullptr;
+  S* log_input = nullptr;
+  S* maximum = nullptr;
+  S* log_decay = nullptr;
+};
+
+/// Cotangents of log a and log b, shaped as the weights.
+template <Scalar S>
+struct DecayCotangents {
+  S* decay = nullptr;
+  S* input = nullptr;
+};
+
+/// What a policy of decays that is neither per channel nor stabilised need not say.
+struct ScalarPolicy {
+  static constexpr bool per_channel = false;
+  static constexpr bool stabilised = false;
+};
+
+/// Nothing is forgotten: linear attention.
+template <Scalar S>
+struct NoDecay : ScalarPolicy {
+  void weigh(Index, Index, TokenRange tokens, S, const DecayWeights<S>& to) const noexcept {
+    std::fill_n(to.decay, tokens.size(), S{1});
+  }
+  void pull_back(Index, Index, TokenRange, const DecayCotangents<S>&) const noexcept {}
+};
+
+/// One fixed decay per head: retention, Lightning attention.
+template <Scalar S>
+struct HeadDecay : ScalarPolicy {
+  const S* log_decay = nullptr;  ///< [heads]
+
+  void weigh(Index, Index head, TokenRange tokens, S, const DecayWeights<S>& to) const noexcept {
+    std::fill_n(to.decay, tokens.size(), std::exp(log_decay[head]));
+  }
+  void pull_back(Index, Index, TokenRange, const DecayCotangents<S>&) const noexcept {}
+};
+
+/// One decay per token and head: scalar gated attention, Mamba-2.
+template <Scalar S>
+struct TokenDecay : ScalarPolicy {
+  SequenceView<const S> log_decay;  ///< [batch, time, heads]
+  SequenceView<S> dlog_decay;       ///< of a backward pass
+
+  void weigh(Index b, Index head, TokenRange tokens, S, const DecayWeights<S>& to) const noexcept {
+    for (Index t = 0; t < tokens.size(); ++t) to.decay[t] = log_decay.token(b, tokens.begin + t)[head];
+    transform(to.decay, to.decay, tokens.size(), [](Simd<S> g) { return exp(g); });
+  }
+  void pull_back(Index b, Index head, TokenRange tokens, const DecayCotangents<S>& from) const noexcept {
+    for (Index t = 0; t < tokens.size(); ++t) dlog_decay.token(b, tokens.begin + t)[head] = from.decay[t];
+  }
+};
+
+/// One decay per token, head and key channel: gated linear attention.
+template <Scalar S>
+struct ChannelDecay {
+  static constexpr bool per_channel = true;
+  static constexpr bool stabilised = false;
+
+  Index key_dim = 0;
+  SequenceView<const S> log_decay;  ///< [batch, time, heads * key_dim]
+  SequenceView<S> dlog_decay;       ///< of a backward pass
+
+  void weigh(Index b, Index head, TokenRange tokens, S, const DecayWeights<S>& to) const noexcept {
+    for (Index t = 0; t < tokens.size(); ++t) {
+      transform(to.decay + t * key_dim, log_decay.token(b, tokens.begin + t) + head * key_dim, key_dim,
+                [](Simd<S> g) { return exp(g); });
+    }
+  }
+  void pull_back(Index b, Index head, TokenRange tokens, const DecayCotangents<S>& from) const noexcept {
+    for (Index t = 0; t < tokens.size(); ++t) {
+      std::copy_n(from.decay + t * key_dim, key_dim, dlog_decay.token(b, tokens.begin + t) + head * key_dim);
+    }
+  }
+};
+
+}  // namespace stepscan::inline STEPSCAN_ISA
