@@ -11,6 +11,7 @@
 #include <stepscan/kernels/half.hpp>
 #include <stepscan/layers/activation.hpp>
 #include <stepscan/layers/backward.hpp>
+#include <stepscan/layers/causal_conv1d.hpp>
 #include <stepscan/layers/conv1d.hpp>
 #include <stepscan/layers/elman_rnn.hpp>
 #include <stepscan/layers/gated_linear_attention.hpp>
@@ -21,6 +22,7 @@
 #include <stepscan/layers/linear.hpp>
 #include <stepscan/layers/linear_attention.hpp>
 #include <stepscan/layers/lstm.hpp>
+#include <stepscan/layers/mamba.hpp>
 #include <stepscan/layers/min_gru.hpp>
 #include <stepscan/layers/min_lstm.hpp>
 #include <stepscan/layers/mlstm.hpp>
@@ -31,6 +33,7 @@
 #include <stepscan/layers/retention.hpp>
 #include <stepscan/layers/rms_norm.hpp>
 #include <stepscan/layers/scalar_gated_attention.hpp>
+#include <stepscan/layers/selective_scan.hpp>
 #include <stepscan/layers/slstm.hpp>
 #include <stepscan/layers/state.hpp>
 #include <stepscan/layers/swiglu.hpp>

@@ -38,14 +38,17 @@ bool parse(int count, char** arguments, Options& options) {
 std::vector<Family> all_families() {
   return {
       affine_scan_family(),
+      causal_conv1d_family(),
       elman_rnn_family(),
       gru_family(),
       lstm_family(),
+      mamba_family(),
       min_gru_family(),
       min_lstm_family(),
       multihead_elman_family(),
       multihead_gru_family(),
       multihead_lstm_family(),
+      selective_scan_family(),
       slstm_family(),
   };
 }

@@ -92,14 +92,17 @@ struct Family {
 
 /// A new layer joins by a source file with such a function, and its line in main.cpp.
 Family affine_scan_family();
+Family causal_conv1d_family();
 Family elman_rnn_family();
 Family gru_family();
 Family lstm_family();
+Family mamba_family();
 Family min_gru_family();
 Family min_lstm_family();
 Family multihead_elman_family();
 Family multihead_gru_family();
 Family multihead_lstm_family();
+Family selective_scan_family();
 Family slstm_family();
 
 }  // namespace conformance

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <conformance/forms.hpp>
+#include <conformance/parts.hpp>
 #include <conformance/session.hpp>
 #include <functional>
 #include <optional>
@@ -11,11 +12,13 @@
 
 namespace conformance {
 
-/// Where a tensor of a layer lies in a case: part `part` of `parts` equal ones of the tensor `name`.
+/// Where a tensor of a layer lies in a case: part `part` of `parts` equal ones of the tensor `name`; its last two
+/// dimensions may have changed places there.
 struct Place {
   std::string name;
   Index part = 0;
   Index parts = 1;
+  bool transposed = false;
 };
 
 /// From a stack's layer and the dotted name of one of its tensors to its place; nothing: not in the case.
@@ -30,10 +33,20 @@ struct Stack {
   std::vector<L> layers;
   Naming parameter = own_name;
   Naming state = own_name;
-  bool time_major = false;  ///< sequences lie as [time, batch, features]
+  bool time_major = false;       ///< sequences lie as [time, batch, features]
+  std::vector<InputPart> parts;  ///< what the input is put together from; empty: in/x
 };
 
 namespace detail {
+
+/// The position, in a tensor of the case, of number i of a tensor of this shape.
+template <class Shape>
+Index place_of(const Place& place, const Shape& shape, Index i) {
+  if (!place.transposed) return i;
+  const Index rows = shape[shape.size() - 2], cols = shape[shape.size() - 1], matrix = i / (rows * cols);
+  const Index row = i / cols % rows, col = i % cols;
+  return (matrix * cols + col) * rows + row;
+}
 
 /// Reads the tensors of a tree that are in the case under `prefix`.
 template <class Tree>
@@ -48,7 +61,8 @@ void read_tree(Case& golden, const std::string& prefix, const Naming& naming, st
     }
     for (Index i = 0; i < tensor.size(); ++i) {
       using S = typename std::remove_cvref_t<decltype(tensor)>::value_type;
-      tensor[i] = static_cast<S>(values[static_cast<std::size_t>(place->part * tensor.size() + i)]);
+      const Index at = place->part * tensor.size() + place_of(*place, tensor.shape(), i);
+      tensor[i] = static_cast<S>(values[static_cast<std::size_t>(at)]);
     }
   }, tree);
 }
@@ -57,7 +71,11 @@ void read_tree(Case& golden, const std::string& prefix, const Naming& naming, st
 template <class Tree>
 void add_tree(Results& results, const std::string& prefix, const Naming& naming, std::size_t layer, const Tree& tree) {
   stepscan::for_each_tensor([&](const stepscan::Path& path, const auto& tensor) {
-    if (const auto place = naming(layer, path.str())) results.add(prefix + place->name, tensor.span());
+    const auto place = naming(layer, path.str());
+    if (!place) return;
+    auto values = tensor;
+    for (Index i = 0; i < tensor.size(); ++i) values[place_of(*place, tensor.shape(), i)] = tensor[i];
+    results.add(prefix + place->name, std::as_const(values).span());
   }, tree);
 }
 
@@ -111,7 +129,10 @@ template <class L>
 StackProblem<L> read_problem(Case& golden, const Stack<L>& stack) {
   using S = typename L::scalar_type;
   StackProblem<L> problem;
-  problem.x = read_sequence<S>(golden, "in/x", stack.time_major, stack.layers.front().input_size());
+  const auto read = [&](const std::string& name, Index features) {
+    return read_sequence<S>(golden, name, stack.time_major, features);
+  };
+  problem.x = stack.parts.empty() ? read("in/x", stack.layers.front().input_size()) : join_parts(stack.parts, read);
   const Index batch = problem.x.extent(0);
   for (std::size_t l = 0; l < stack.layers.size(); ++l) {
     problem.start.push_back(stack.layers[l].initial_state(batch));
@@ -175,7 +196,11 @@ Results train(const Stack<L>& stack, const StackProblem<L>& problem, const Form&
     stack.layers[l].backward(tapes[l], std::as_const(dy), problem.dend[l], gradients[l], dx, states[l]);
     dy = std::move(dx);
   }
-  add_sequence(results, "grad/in/x", dy, stack.time_major);
+  if (stack.parts.empty()) {
+    add_sequence(results, "grad/in/x", dy, stack.time_major);
+  } else {
+    add_parts(results, stack.parts, dy);
+  }
   for (std::size_t l = 0; l < count; ++l) {
     add_tree(results, "grad/param/", stack.parameter, l, gradients[l]);
     add_tree(results, "grad/in/state.", stack.state, l, states[l]);

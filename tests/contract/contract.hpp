@@ -1,6 +1,7 @@
 #pragma once
 
 #include <contract/adapter.hpp>
+#include <functional>
 #include <support/catch.hpp>
 
 namespace stepscan::testing {
@@ -12,6 +13,8 @@ struct Options {
   std::string positive_state = "n";
   /// How far the forms may lie apart where parameters are multiplied by up to 1000.
   double strong_tolerance = 1e-6;
+  /// Makes a parameter of this name valid, whatever it was multiplied by: a logarithm whose exponential must not overflow.
+  std::function<double(const std::string& name, double value)> valid_parameter;
 };
 
 /// All that DESIGN asks of a layer, run as sections of the calling test case. In float: everything but the finite

@@ -40,7 +40,9 @@ void for_each_strength(Probe<S>& probe, Function&& f) {
       const bool bias = parameter.name.find("bias") != std::string::npos;
       for (S& number : parameter.numbers) {
         const double sign = strength.mixed_bias && probe.random.uniform() < 0.5 ? -1 : 1;
-        number = static_cast<S>(strength.parameters * static_cast<double>(*value++) + (bias ? sign * strength.bias : 0));
+        const double strong = strength.parameters * static_cast<double>(*value++) + (bias ? sign * strength.bias : 0);
+        const auto& valid = probe.options.valid_parameter;
+        number = static_cast<S>(valid ? valid(parameter.name, strong) : strong);
       }
     }
     probe.plan = probe.model.plan();

@@ -249,6 +249,10 @@ template <SimdRegister V>
   return xsimd::select(mask, a, b);
 }
 
+/// Whether the comparison holds in every lane.
+[[nodiscard, gnu::always_inline]] inline bool all(SimdMask<float> mask) noexcept { return xsimd::all(mask); }
+[[nodiscard, gnu::always_inline]] inline bool all(SimdMask<double> mask) noexcept { return xsimd::all(mask); }
+
 /// Square root, correctly rounded.
 [[nodiscard, gnu::always_inline]] inline Simd<float> sqrt(Simd<float> x) noexcept { return detail::generic::sqrt(x); }
 [[nodiscard, gnu::always_inline]] inline Simd<double> sqrt(Simd<double> x) noexcept { return detail::generic::sqrt(x); }

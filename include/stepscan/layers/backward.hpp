@@ -3,10 +3,13 @@
 /// Training of all layers. A program that only infers leaves this header out and never compiles a backward pass.
 #include <stepscan/layers/activation_backward.hpp>
 #include <stepscan/layers/affine_backward.hpp>
+#include <stepscan/layers/causal_conv1d_backward.hpp>
 #include <stepscan/layers/conv1d_backward.hpp>
 #include <stepscan/layers/decay_backward.hpp>
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
+#include <stepscan/layers/mamba_backward.hpp>
 #include <stepscan/layers/norm_backward.hpp>
 #include <stepscan/layers/projected_backward.hpp>
+#include <stepscan/layers/selective_scan_backward.hpp>
 #include <stepscan/layers/swiglu_backward.hpp>

@@ -10,6 +10,19 @@
 /// derivative (slope(y) where the value alone gives it).
 namespace stepscan::inline STEPSCAN_ISA {
 
+/// x itself: no activation.
+struct IdentityActivation {
+  template <class Math = Exact, class V>
+  static V apply(V x) noexcept {
+    return x;
+  }
+  template <class V>
+  static V slope_at(V) noexcept {
+    using T = typename V::value_type;
+    return V(T(1));
+  }
+};
+
 /// 1 / (1 + e^-x)
 struct SigmoidActivation {
   template <class Math = Exact, class V>

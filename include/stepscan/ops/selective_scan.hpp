@@ -1,0 +1,246 @@
+#pragma once
+
+#include <stepscan/ops/selective_piece.hpp>
+#include <stepscan/scan/affine.hpp>
+#include <stepscan/scan/affine_slots.hpp>
+
+/// The selective scan of Mamba (arXiv 2312.00752, algorithm 2 and section 3.3), a diagonal state-space system whose
+/// step size, input and output weights depend on the token. With s_t = delta_t + delta_bias and dt_t = softplus(s_t) or
+/// s_t,
+///   h_t[n, d] = exp(dt_t[d] A[d, n]) h_(t-1)[n, d] + dt_t[d] u_t[d] B_t[g, n]
+///   y_t[d]    = (sum_n C_t[g, n] h_t[n, d] + D[d] u_t[d]) silu(z_t[d])
+/// where channel d belongs to group g = d / (features / groups). A run of tokens is the map h -> exp(A sum dt) h + v:
+/// no decay is ever divided by. Softplus, exponential, update, read, skip and gate are one pass over the tokens.
+namespace stepscan::inline STEPSCAN_ISA {
+
+namespace detail {
+
+/// The pieces of a sequence, counted chunk by chunk; the one that begins with a token; its tokens.
+[[nodiscard]] constexpr Index pieces_per_chunk(const ScanGrid& grid) noexcept {
+  return chunk_count(grid.chunk, selective_piece);
+}
+[[nodiscard]] constexpr Index selective_pieces(const ScanGrid& grid) noexcept {
+  return chunk_count(grid.time, grid.chunk) * pieces_per_chunk(grid);
+}
+[[nodiscard]] constexpr Index selective_piece_of(const ScanGrid& grid, Index token) noexcept {
+  return token / grid.chunk * pieces_per_chunk(grid) + token % grid.chunk / selective_piece;
+}
+[[nodiscard]] constexpr TokenRange selective_piece_tokens(const ScanGrid& grid, Index length, Index piece) noexcept {
+  const Index chunk = piece / pieces_per_chunk(grid) * grid.chunk;
+  const Index begin = chunk + piece % pieces_per_chunk(grid) * selective_piece;
+  return {begin, std::min({begin + selective_piece, chunk + grid.chunk, length})};
+}
+
+/// Asks for the channels of a token that a strip comes to later: rows lie too far apart for the processor to foresee
+/// it.
+template <class T>
+[[gnu::always_inline]] inline void prefetch_channels(const SequenceView<T>& x, const SelectiveStrip& strip, Index b,
+                                                     Index t) noexcept {
+  if (x.data != nullptr && t >= 0 && t < x.time) __builtin_prefetch(x.token(b, t) + strip.first);
+}
+
+/// A sequence of the executors is one block of channels of one batch member; its states lie as strips. Emit also keeps,
+/// where there is room, the states that enter every piece.
+template <class Math, Scalar S>
+struct SelectiveScanOperation {
+  static constexpr bool keeps_local = false;
+
+  SelectiveParameters<S> p;
+  SelectiveInputs<S> in;
+  SequenceView<S> y;
+  ScanGrid grid;
+  AffineSlots<S, 1> slots;
+  S* rooms = nullptr;        ///< a SelectiveRoom for every worker
+  S* checkpoints = nullptr;  ///< [sequences, pieces, block_size]
+
+  [[nodiscard]] Index member(Index s) const noexcept { return s / p.layout.blocks(); }
+  [[nodiscard]] Index length(Index s) const noexcept { return in.u.length(member(s)); }
+  [[nodiscard]] DiagonalAffine<S> monoid() const noexcept { return {p.layout.block_size()}; }
+  [[nodiscard]] auto element(Index s, Index i) const noexcept {
+    return slots.template element<typename DiagonalAffine<S>::Element>(s, i);
+  }
+  [[nodiscard]] Planes<S*, 1> state(Index s, Index i) const noexcept { return slots.state(s, i); }
+  void finish(Index s, Index i) const noexcept { slots.finish(s, i); }
+
+  void summarise(const ScanJob& job, const typename DiagonalAffine<S>::Element& element) const noexcept {
+    monoid().identity(element);
+    const Index block = job.sequence % p.layout.blocks();
+    for_each_piece(job, [&](const TokenRange& tokens) {
+      p.layout.for_each_strip(block, [&](const SelectiveStrip& strip, Index number) {
+        const SelectivePiece<Math, S> piece = piece_of(job, strip, number, tokens);
+        const Index at = number % p.layout.strips_per_block * p.layout.strip_size();
+        move(piece, element.b[0] + at);
+        add_decay(piece, element.a[0] + at);
+      });
+    });
+  }
+
+  void emit(const ScanJob& job, const Planes<S*, 1>& state) const noexcept {
+    const Index block = job.sequence % p.layout.blocks(), size = p.layout.block_size();
+    for_each_piece(job, [&](const TokenRange& tokens) {
+      if (checkpoints != nullptr) {
+        const Index number = job.sequence * selective_pieces(grid) + selective_piece_of(grid, tokens.begin);
+        std::copy_n(state[0], size, checkpoints + number * size);
+      }
+      p.layout.for_each_strip(block, [&](const SelectiveStrip& strip, Index number) {
+        const SelectivePiece<Math, S> piece = piece_of(job, strip, number, tokens);
+        prefetch(piece);
+        move(piece, state[0] + number % p.layout.strips_per_block * p.layout.strip_size());
+        piece.write_outputs(y);
+      });
+    });
+  }
+
+ private:
+  template <class F>
+  static void for_each_piece(const ScanJob& job, F&& f) noexcept {
+    for (TokenRange tokens{job.tokens.begin, 0}; tokens.begin < job.tokens.end; tokens.begin = tokens.end) {
+      tokens.end = std::min(tokens.begin + selective_piece, job.tokens.end);
+      f(tokens);
+    }
+  }
+
+  [[nodiscard]] SelectivePiece<Math, S> piece_of(const ScanJob& job, const SelectiveStrip& strip, Index number,
+                                                 const TokenRange& tokens) const noexcept {
+    const SelectiveRoom<S> room(p.layout, rooms + job.worker * SelectiveRoom<S>::size(p.layout));
+    return {p, in, strip, number, member(job.sequence), tokens, room};
+  }
+
+  void move(const SelectivePiece<Math, S>& piece, S* h) const noexcept {
+    if (in.B.data != nullptr && in.C.data != nullptr) {
+      piece.template move_states<true>(piece.A(), h);
+    } else {
+      piece.template move_states<false>(piece.A(), h);
+    }
+  }
+
+  /// The strip's inputs of the next piece: rows lie too far apart for the processor to foresee them.
+  void prefetch(const SelectivePiece<Math, S>& piece) const noexcept {
+    for (Index t = piece.tokens.begin; t < piece.tokens.end; ++t) {
+      for (const SequenceView<const S>& x : {in.u, in.delta, in.z}) {
+        prefetch_channels(x, piece.strip, piece.member, t + selective_piece);
+      }
+      prefetch_channels(y, piece.strip, piece.member, t + selective_piece);
+    }
+  }
+
+  /// product *= exp(A sum dt)
+  void add_decay(const SelectivePiece<Math, S>& piece, S* product) const noexcept {
+    constexpr Index lanes = selective_lanes<S>;
+    const S* a = piece.A();
+    for_each_register([&](std::size_t r) {
+      const Index lane = static_cast<Index>(r) * simd_width<S>;
+      Simd<S> sum(S{0});
+      for (Index i = 0; i < piece.tokens.size(); ++i) sum = sum + load(piece.room.dt + i * lanes + lane);
+      for (Index n = 0; n < p.layout.state_size; ++n) {
+        S* to = product + n * lanes + lane;
+        store(to, load(to) * exp2_product(sum, load(a + n * lanes + lane)));
+      }
+    });
+  }
+};
+
+/// Pieces of tokens in turn, each through all blocks of a member that a worker has, so that the tokens' rows are read
+/// from memory once. Same bits as block after block.
+template <ScanOperation Op>
+void scan_pieces(const Op& op, const ScanGrid& grid, Index blocks) {
+  parallel_for(grid.workers, [&](Index worker) {
+    const Index end = grid.sequences * (worker + 1) / grid.workers;
+    for (Index first = grid.sequences * worker / grid.workers, next = 0; first < end; first = next) {
+      next = std::min((first / blocks + 1) * blocks, end);
+      const Index length = op.length(first), pieces = selective_pieces(grid);
+      for (Index i = 0; i < pieces; ++i) {
+        const TokenRange tokens =
+            selective_piece_tokens(grid, length, grid.direction == Direction::forward ? i : pieces - 1 - i);
+        for (Index s = first; tokens.size() > 0 && s < next; ++s)
+          op.emit(ScanJob{s, i, worker, tokens}, op.state(s, 0));
+      }
+    }
+  });
+}
+
+/// A parallel scan's chunks: many tokens, for a chunk's summary costs as much as its outputs and is written once.
+template <Scalar S>
+ScanGrid selective_grid(const SelectiveLayout& layout, Index batch, Index time, const ScanSchedule& schedule,
+                        Direction direction) noexcept {
+  constexpr Index parallel_chunk = 256;
+  const Index chosen = schedule.parallel ? parallel_chunk : std::max<Index>(time, 1);
+  const Index chunk = std::clamp<Index>(schedule.chunk > 0 ? schedule.chunk : chosen, 1, std::max<Index>(time, 1));
+  const Index sequences = batch * layout.blocks();
+  const Index jobs = schedule.parallel ? sequences * chunk_count(time, chunk) : sequences;
+  constexpr Index exponential = 8;
+  return {sequences, time, chunk, worker_count(jobs, exponential * batch * time * layout.features * layout.state_size),
+          direction};
+}
+
+}  // namespace detail
+
+/// Numbers that a selective scan keeps for its backward pass: states at the starts of pieces of the sequence.
+template <Scalar S>
+[[nodiscard]] Index selective_checkpoint_size(const SelectiveLayout& layout, Index batch, Index time,
+                                              const ScanSchedule& schedule) noexcept {
+  const ScanGrid grid = detail::selective_grid<S>(layout, batch, time, schedule, Direction::forward);
+  return grid.sequences * detail::selective_pieces(grid) * layout.block_size();
+}
+
+/// Whole sequences, y [batch, time, features], from the states h [batch, state_size, features] and into them. Blocks of
+/// channels are spread over threads, in a parallel schedule chunks of tokens as well. `checkpoints` is null or has room
+/// for selective_checkpoint_size numbers.
+template <class Math, Scalar S>
+void selective_scan(const SelectiveParameters<S>& p, const SelectiveInputs<S>& in, S* h, SequenceView<S> y,
+                    const ScanSchedule& schedule, Workspace& workspace, S* checkpoints = nullptr) {
+  const Workspace::Scope scope(workspace);
+  const SelectiveLayout& layout = p.layout;
+  const ScanGrid grid = detail::selective_grid<S>(layout, in.u.batch, in.u.time, schedule, Direction::forward);
+  const Index size = layout.block_size(), chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
+  const MatrixView<S> states = workspace.matrix<S, Dynamic>(grid.sequences, size);
+  const AffineSlots<S, 1> slots(workspace, grid.sequences, chunks, size, size, {states});
+  S* rooms = workspace.take<S>(grid.workers * detail::SelectiveRoom<S>::size(layout));
+  const auto member = [&](Index s) { return h + s / layout.blocks() * layout.state_size * layout.features; };
+  for (Index s = 0; s < grid.sequences; ++s) pack_states<S>(layout, s % layout.blocks(), member(s), states.row(s));
+  const detail::SelectiveScanOperation<Math, S> op{p, in, y, grid, slots, rooms, checkpoints};
+  if (schedule.parallel) {
+    scan_parallel(op, grid);
+  } else {
+    detail::scan_pieces(op, grid, layout.blocks());
+  }
+  for (Index s = 0; s < grid.sequences; ++s) unpack_states<S>(layout, s % layout.blocks(), states.row(s), member(s));
+  clear_padding(in.u, y);
+}
+
+/// Numbers of scratch of one step.
+template <Scalar S>
+[[nodiscard]] constexpr Index selective_step_room(const SelectiveLayout& layout) noexcept {
+  return detail::SelectiveRoom<S>::size(layout) + layout.strip_size();
+}
+
+/// One token of every batch member: sequences of time 1.
+template <class Math, Scalar S>
+void selective_scan_step(const SelectiveParameters<S>& p, const SelectiveInputs<S>& in, S* h, SequenceView<S> y,
+                         S* memory) noexcept {
+  const SelectiveLayout& layout = p.layout;
+  const detail::SelectiveRoom<S> room(layout, memory);
+  S* local = memory + detail::SelectiveRoom<S>::size(layout);
+  for (Index b = 0; b < in.u.batch; ++b) {
+    layout.for_each_strip([&](const SelectiveStrip& strip, Index number) {
+      S* states = h + b * layout.state_size * layout.features + strip.first;
+      for (Index n = 0; n < layout.state_size; ++n) {
+        store_channels(local + n * layout.lanes, load_channels(states + n * layout.features, strip.count),
+                       layout.lanes);
+      }
+      const detail::SelectivePiece<Math, S> piece{p, in, strip, number, b, {0, 1}, room};
+      if (in.B.data != nullptr && in.C.data != nullptr) {
+        piece.template move_states<true>(piece.A(), local);
+      } else {
+        piece.template move_states<false>(piece.A(), local);
+      }
+      piece.write_outputs(y);
+      for (Index n = 0; n < layout.state_size; ++n) {
+        store_channels(states + n * layout.features, load_channels(local + n * layout.lanes, layout.lanes),
+                       strip.count);
+      }
+    });
+  }
+}
+
+}  // namespace stepscan::inline STEPSCAN_ISA

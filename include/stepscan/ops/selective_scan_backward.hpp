@@ -1,0 +1,344 @@
+#pragma once
+
+#include <stepscan/ops/activation.hpp>
+#include <stepscan/ops/selective_scan.hpp>
+
+namespace stepscan::inline STEPSCAN_ISA {
+
+/// The gradients of a selective scan's parameters, as these lie in memory; null where there is no such parameter.
+template <Scalar S>
+struct SelectiveGradient {
+  MatrixView<S> A, B, C;  ///< [features, state_size]
+  S* skip = nullptr;
+  S* delta_bias = nullptr;
+};
+
+namespace detail {
+
+/// Room of one worker for one piece of tokens of one strip: its states and decays, and what the forward pass made of
+/// the inputs, rows of `lanes` numbers; and for a block, the sums over its channels that give dB and dC.
+template <Scalar S>
+struct SelectivePieceRoom {
+  S* states;         ///< [piece + 1, state_size, lanes]
+  S* decays;         ///< [piece, state_size, lanes]
+  S* dread;          ///< dyo
+  S* through_B;      ///< sum over n of g B
+  S* through_decay;  ///< sum over n of m' A h, A in units of log2
+  S* weight_sums;    ///< [piece, state_size, 2, one register]: dB and dC
+  S* forward;        ///< a SelectiveRoom
+
+  [[nodiscard]] static Index size(const SelectiveLayout& layout) noexcept {
+    return (2 * selective_piece + 1) * layout.strip_size() + 3 * selective_piece * layout.lanes + sums_size(layout) +
+           SelectiveRoom<S>::size(layout);
+  }
+  [[nodiscard]] static Index sums_size(const SelectiveLayout& layout) noexcept {
+    return 2 * selective_piece * layout.state_size * simd_width<S>;
+  }
+  SelectivePieceRoom(const SelectiveLayout& layout, S* memory) noexcept
+      : states(memory),
+        decays(states + (selective_piece + 1) * layout.strip_size()),
+        dread(decays + selective_piece * layout.strip_size()),
+        through_B(dread + selective_piece * layout.lanes),
+        through_decay(through_B + selective_piece * layout.lanes),
+        weight_sums(through_decay + selective_piece * layout.lanes),
+        forward(weight_sums + sums_size(layout)) {}
+};
+
+/// Sums of one sequence of the executors, a block of one batch member, over its tokens.
+template <Scalar S>
+struct SelectiveSums {
+  S* A;  ///< [block_size], as B and C
+  S* B;
+  S* C;
+  S* skip;  ///< [strips of a block, lanes]
+  S* delta_bias;
+
+  [[nodiscard]] static Index size(const SelectiveLayout& layout) noexcept {
+    return 3 * layout.block_size() + 2 * layout.strips_per_block * layout.lanes;
+  }
+  SelectiveSums(const SelectiveLayout& layout, S* memory) noexcept
+      : A(memory),
+        B(A + layout.block_size()),
+        C(B + layout.block_size()),
+        skip(C + layout.block_size()),
+        delta_bias(skip + layout.strips_per_block * layout.lanes) {}
+};
+
+/// With g_t the cotangent of h_t, m that which comes from behind, and dyo_t = dy_t silu(z_t):
+///   g_t = dyo_t C_t + m,   m' = exp(dt_t A) g_t,   dC_t = sum_d dyo_t h_t,   dB_t = sum_d g_t dt_t u_t
+///   du_t = D dyo_t + dt_t sum_n g_t B_t,   ddt_t = sum_n (m' A h_(t-1) + g_t B_t u_t),   dA = sum_t dt_t m' h_(t-1)
+/// Pieces of tokens are visited from the last to the first; the states of a piece are computed again from the one that
+/// entered it.
+template <Scalar S>
+struct SelectiveScanBackward {
+  SelectiveParameters<S> p;
+  SelectiveInputs<S> in;
+  SequenceView<const S> dy;
+  SelectiveSequences<S> d;
+  ScanGrid grid;
+  const S* checkpoints;
+  MatrixView<S> cotangents;  ///< m [sequences, block_size]
+  S* sums;                   ///< SelectiveSums of every sequence
+  S* partial;                ///< dB and dC of every block [sequences, time, 2, state_size]
+  S* rooms;
+
+  [[nodiscard]] Index member(Index s) const noexcept { return s / p.layout.blocks(); }
+  [[nodiscard]] Index length(Index s) const noexcept { return in.u.length(member(s)); }
+  [[nodiscard]] S* state(Index s, Index) const noexcept { return cotangents.row(s); }
+
+  /// The tokens of a piece.
+  void emit(const ScanJob& job, S* m) const noexcept {
+    const SelectivePieceRoom<S> room(p.layout, rooms + job.worker * SelectivePieceRoom<S>::size(p.layout));
+    const SelectiveRoom<S> forward(p.layout, room.forward);
+    const SelectiveSums<S> sum(p.layout, sums + job.sequence * SelectiveSums<S>::size(p.layout));
+    const bool broadcast = in.B.data != nullptr && in.C.data != nullptr;
+    const Index number_of_piece = job.sequence * selective_pieces(grid) + selective_piece_of(grid, job.tokens.begin);
+    std::fill_n(room.weight_sums, SelectivePieceRoom<S>::sums_size(p.layout), S{0});
+    p.layout.for_each_strip(job.sequence % p.layout.blocks(), [&](const SelectiveStrip& strip, Index number) {
+      const Piece piece{p, in, strip, number, member(job.sequence), job.tokens, forward};
+      const Index at = number % p.layout.strips_per_block, first = at * p.layout.strip_size();
+      const S* a = piece.A();
+      prefetch(piece);
+      std::copy_n(checkpoints + number_of_piece * p.layout.block_size() + first, p.layout.strip_size(), room.states);
+      const Places places{a, m + first, sum.A + first, sum.B + first, sum.C + first};
+      if (broadcast) {
+        piece.template move_states<true, true>(a, room.states, room.decays);
+        pull_gate(piece, room);
+        pull_states<true>(piece, room, places);
+      } else {
+        piece.template move_states<false, true>(a, room.states, room.decays);
+        pull_gate(piece, room);
+        pull_states<false>(piece, room, places);
+      }
+      write_cotangents(piece, room, sum.skip + at * p.layout.lanes, sum.delta_bias + at * p.layout.lanes);
+    });
+    write_partial(job.sequence, job.tokens, room);
+  }
+
+ private:
+  using Piece = SelectivePiece<Exact, S>;
+  static constexpr Index lanes = selective_lanes<S>;
+
+  /// The strip of A, the cotangents of the states, and sums over tokens.
+  struct Places {
+    const S* a;
+    S* m;
+    S* dA;
+    S* dB;  ///< of constant weights
+    S* dC;
+  };
+
+  void prefetch(const Piece& piece) const noexcept {
+    for (Index t = piece.tokens.begin - selective_piece; t < piece.tokens.begin; ++t) {
+      for (const SequenceView<const S>& x : {in.u, in.delta, in.z, dy})
+        prefetch_channels(x, piece.strip, piece.member, t);
+      for (const SequenceView<S>& x : {d.u, d.delta, d.z}) prefetch_channels(x, piece.strip, piece.member, t);
+    }
+  }
+
+  /// dyo_t; writes dz_t = dy_t yo_t silu'(z_t).
+  [[gnu::noinline]] void pull_gate(const Piece& piece, const SelectivePieceRoom<S>& room) const noexcept {
+    const SelectiveStrip& strip = piece.strip;
+    for (Index t = piece.tokens.begin; t < piece.tokens.end; ++t) {
+      const Index i = (t - piece.tokens.begin) * lanes;
+      SelectiveLanes<S> dread = load_channels(dy.token(piece.member, t) + strip.first, strip.count);
+      if (in.z.data != nullptr) {
+        const SelectiveLanes<S> z = load_channels(in.z.token(piece.member, t) + strip.first, strip.count);
+        SelectiveLanes<S> ungated = load_channels(piece.room.read + i, lanes), dz;
+        if (p.skip != nullptr) {
+          const SelectiveLanes<S> skip = load_channels(p.skip + strip.first, strip.count);
+          const SelectiveLanes<S> u = load_channels(in.u.token(piece.member, t) + strip.first, strip.count);
+          for_each_register([&](std::size_t r) { ungated[r] = fma(skip[r], u[r], ungated[r]); });
+        }
+        for_each_register([&](std::size_t r) {
+          dz[r] = dread[r] * ungated[r] * SiluActivation::slope_at(z[r]);
+          dread[r] = dread[r] * silu(z[r]);
+        });
+        store_channels(d.z.token(piece.member, t) + strip.first, dz, strip.count);
+      }
+      store_channels(room.dread + i, dread, lanes);
+    }
+  }
+
+  /// From the last token to the first: m, dA, and what goes to B, C, dt and u. Never inlined, as the loop of the
+  /// forward pass.
+  template <bool Broadcast>
+  [[gnu::noinline]] void pull_states(const Piece& piece, const SelectivePieceRoom<S>& room,
+                                     const Places& at) const noexcept {
+    constexpr Index width = simd_width<S>;
+    const Index state_size = p.layout.state_size, size = state_size * lanes;
+    const bool constant_B = in.B.data == nullptr, constant_C = in.C.data == nullptr;
+    for (Index i = piece.tokens.size() - 1; i >= 0; --i) {
+      const SelectiveWeights<S, Broadcast> w = piece.template weights<Broadcast>(piece.tokens.begin + i);
+      const SelectiveLanes<S> dt = load_channels(piece.room.dt + i * lanes, lanes);
+      const SelectiveLanes<S> dtu = load_channels(piece.room.dtu + i * lanes, lanes);
+      const SelectiveLanes<S> dread = load_channels(room.dread + i * lanes, lanes);
+      const S* before = room.states + i * size;
+      const S* decays = room.decays + i * size;
+      S* weight_sums = room.weight_sums + i * state_size * 2 * width;
+      SelectiveLanes<S> through_B, through_decay;
+      for_each_register([&](std::size_t r) { through_B[r] = through_decay[r] = Simd<S>(S{0}); });
+      for (Index n = 0; n < state_size; ++n) {
+        Simd<S> dB = load(weight_sums + n * 2 * width), dC = load(weight_sums + n * 2 * width + width);
+        for_each_register([&](std::size_t r) {
+          const Index lane = n * lanes + static_cast<Index>(r) * width;
+          const Simd<S> g = fma(dread[r], w.at(w.C, n, r), load(at.m + lane));
+          const Simd<S> decayed = g * load(decays + lane);
+          const Simd<S> ddecay = decayed * load(before + lane);
+          store(at.m + lane, decayed);
+          store(at.dA + lane, fma(dt[r], ddecay, load(at.dA + lane)));
+          through_B[r] = fma(g, w.at(w.B, n, r), through_B[r]);
+          through_decay[r] = fma(ddecay, load(at.a + lane), through_decay[r]);
+          if constexpr (Broadcast) {
+            dB = fma(g, dtu[r], dB);
+            dC = fma(dread[r], load(before + size + lane), dC);
+          } else {
+            add_constant(at.dB + lane, constant_B, g * dtu[r], dB);
+            add_constant(at.dC + lane, constant_C, dread[r] * load(before + size + lane), dC);
+          }
+        });
+        store(weight_sums + n * 2 * width, dB);
+        store(weight_sums + n * 2 * width + width, dC);
+      }
+      store_channels(room.through_B + i * lanes, through_B, lanes);
+      store_channels(room.through_decay + i * lanes, through_decay, lanes);
+    }
+  }
+
+  /// du and ddelta, and their sums for D and delta_bias.
+  [[gnu::noinline]] void write_cotangents(const Piece& piece, const SelectivePieceRoom<S>& room, S* dskip,
+                                          S* dbias) const noexcept {
+    constexpr S ln2 = S(0.69314718055994530942);
+    const SelectiveStrip& strip = piece.strip;
+    SelectiveLanes<S> skip, skip_sum = load_channels(dskip, lanes), bias_sum = load_channels(dbias, lanes);
+    if (p.skip != nullptr) skip = load_channels(p.skip + strip.first, strip.count);
+    for (Index t = piece.tokens.end - 1; t >= piece.tokens.begin; --t) {
+      const Index i = (t - piece.tokens.begin) * lanes;
+      const SelectiveLanes<S> u = load_channels(in.u.token(piece.member, t) + strip.first, strip.count);
+      const SelectiveLanes<S> s = shifted_delta(p, strip, in.delta.token(piece.member, t));
+      const SelectiveLanes<S> dt = load_channels(piece.room.dt + i, lanes),
+                              dread = load_channels(room.dread + i, lanes);
+      const SelectiveLanes<S> through_B = load_channels(room.through_B + i, lanes);
+      const SelectiveLanes<S> through_decay = load_channels(room.through_decay + i, lanes);
+      SelectiveLanes<S> du, ds;
+      for_each_register([&](std::size_t r) {
+        du[r] = dt[r] * through_B[r];
+        if (p.skip != nullptr) du[r] = fma(skip[r], dread[r], du[r]);
+        ds[r] = fma(u[r], through_B[r], Simd<S>(ln2) * through_decay[r]);
+        if (p.delta_softplus) ds[r] = ds[r] * sigmoid(s[r]);
+        skip_sum[r] = fma(dread[r], u[r], skip_sum[r]);
+        bias_sum[r] = bias_sum[r] + ds[r];
+      });
+      store_channels(d.u.token(piece.member, t) + strip.first, du, strip.count);
+      store_channels(d.delta.token(piece.member, t) + strip.first, ds, strip.count);
+    }
+    store_channels(dskip, skip_sum, lanes);
+    store_channels(dbias, bias_sum, lanes);
+  }
+
+  /// Adds to the sum over the channels of a block, or over the tokens of a channel.
+  [[gnu::always_inline]] static void add_constant(S* over_tokens, bool constant, Simd<S> value,
+                                                  Simd<S>& over_channels) noexcept {
+    if (constant) {
+      store(over_tokens, load(over_tokens) + value);
+    } else {
+      over_channels = over_channels + value;
+    }
+  }
+
+  void write_partial(Index s, TokenRange piece, const SelectivePieceRoom<S>& room) const noexcept {
+    const Index states = p.layout.state_size;
+    for (Index i = 0; i < piece.size(); ++i) {
+      S* out = partial + (s * grid.time + piece.begin + i) * 2 * states;
+      for (Index n = 0; n < states; ++n) {
+        const S* both = room.weight_sums + (i * states + n) * 2 * simd_width<S>;
+        out[n] = sum_of(both);
+        out[states + n] = sum_of(both + simd_width<S>);
+      }
+    }
+  }
+  static S sum_of(const S* lanes) noexcept { return stepscan::sum(load(lanes)); }
+};
+
+/// dB and dC of every token: the sums over the blocks of a group, in their order.
+template <Scalar S>
+void add_partial(const SelectiveLayout& layout, const SelectiveInputs<S>& in, const S* partial,
+                 const SelectiveSequences<S>& d) noexcept {
+  const Index states = layout.state_size;
+  for (Index b = 0; b < in.u.batch; ++b) {
+    for (Index t = 0; t < in.u.length(b); ++t) {
+      for (Index group = 0; group < layout.groups; ++group) {
+        const auto add = [&](const SequenceView<S>& to, Index offset) {
+          if (to.data == nullptr) return;
+          S* out = to.token(b, t) + group * states;
+          std::fill_n(out, states, S{0});
+          for (Index j = 0; j < layout.blocks_per_group; ++j) {
+            const Index s = b * layout.blocks() + group * layout.blocks_per_group + j;
+            const S* from = partial + ((s * in.u.time + t) * 2 + offset) * states;
+            for (Index n = 0; n < states; ++n) out[n] += from[n];
+          }
+        };
+        add(d.B, 0);
+        add(d.C, 1);
+      }
+    }
+  }
+}
+
+/// Adds the sums of all members to the gradients, in the order of the batch.
+template <Scalar S>
+void add_sums(const SelectiveLayout& layout, Index batch, const S* sums,
+              const SelectiveGradient<S>& gradient) noexcept {
+  for (Index s = 0; s < batch * layout.blocks(); ++s) {
+    const SelectiveSums<S> sum(layout, const_cast<S*>(sums) + s * SelectiveSums<S>::size(layout));
+    layout.for_each_strip(s % layout.blocks(), [&](const SelectiveStrip& strip, Index number) {
+      const Index at = number % layout.strips_per_block;
+      const auto add_matrix = [&](const MatrixView<S>& to, const S* from) {
+        if (to.data == nullptr) return;
+        for (Index i = 0; i < strip.count; ++i) {
+          for (Index n = 0; n < layout.state_size; ++n) {
+            to(strip.first + i, n) += from[at * layout.strip_size() + n * layout.lanes + i];
+          }
+        }
+      };
+      const auto add_vector = [&](S* to, const S* from) {
+        for (Index i = 0; to != nullptr && i < strip.count; ++i) to[strip.first + i] += from[at * layout.lanes + i];
+      };
+      add_matrix(gradient.A, sum.A);
+      add_matrix(gradient.B, sum.B);
+      add_matrix(gradient.C, sum.C);
+      add_vector(gradient.skip, sum.skip);
+      add_vector(gradient.delta_bias, sum.delta_bias);
+    });
+  }
+}
+
+}  // namespace detail
+
+/// The backward pass of selective_scan by the same schedule, from the checkpoints that it kept. dh [batch, state_size,
+/// features] holds the cotangent of the last states and then that of the first ones; d takes the cotangents of the
+/// inputs, whose padding the caller clears. Adds to the gradients. Blocks of channels run on threads.
+template <Scalar S>
+void selective_scan_backward(const SelectiveParameters<S>& p, const SelectiveInputs<S>& in, const S* checkpoints,
+                             SequenceView<const S> dy, S* dh, const SelectiveSequences<S>& d,
+                             const SelectiveGradient<S>& gradient, const ScanSchedule& schedule, Workspace& workspace) {
+  const Workspace::Scope scope(workspace);
+  const SelectiveLayout& layout = p.layout;
+  const ScanGrid grid = detail::selective_grid<S>(layout, in.u.batch, in.u.time, schedule, Direction::backward);
+  const Index size = layout.block_size(), sum_size = grid.sequences * detail::SelectiveSums<S>::size(layout);
+  const MatrixView<S> cotangents = workspace.matrix<S, Dynamic>(grid.sequences, size);
+  S* sums = workspace.take<S>(sum_size);
+  std::fill_n(sums, sum_size, S{0});
+  S* partial = workspace.take<S>(grid.sequences * in.u.time * 2 * layout.state_size);
+  S* rooms = workspace.take<S>(grid.workers * detail::SelectivePieceRoom<S>::size(layout));
+  const auto member = [&](Index s) { return dh + s / layout.blocks() * layout.state_size * layout.features; };
+  for (Index s = 0; s < grid.sequences; ++s) pack_states<S>(layout, s % layout.blocks(), member(s), cotangents.row(s));
+  const detail::SelectiveScanBackward<S> op{p, in, dy, d, grid, checkpoints, cotangents, sums, partial, rooms};
+  detail::scan_pieces(op, grid, layout.blocks());
+  for (Index s = 0; s < grid.sequences; ++s)
+    unpack_states<S>(layout, s % layout.blocks(), cotangents.row(s), member(s));
+  detail::add_partial<S>(layout, in, partial, d);
+  detail::add_sums<S>(layout, in.u.batch, sums, gradient);
+}
+
+}  // namespace stepscan::inline STEPSCAN_ISA
