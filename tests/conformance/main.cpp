@@ -40,6 +40,7 @@ std::vector<Family> all_families() {
       affine_scan_family(),
       causal_conv1d_family(),
       elman_rnn_family(),
+      gated_linear_attention_layer_family(),
       gru_family(),
       lstm_family(),
       mamba_family(),

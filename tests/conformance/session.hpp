@@ -94,6 +94,7 @@ struct Family {
 Family affine_scan_family();
 Family causal_conv1d_family();
 Family elman_rnn_family();
+Family gated_linear_attention_layer_family();
 Family gru_family();
 Family lstm_family();
 Family mamba_family();
