@@ -1,10 +1,13 @@
 #include <oneapi/dnnl/dnnl.hpp>
+#include <stepscan/layers/gru.hpp>
+#include <stepscan/layers/lstm.hpp>
 #include <unordered_map>
 
 #include "support.hpp"
 
-/// LSTM and GRU of oneDNN on the shapes of recurrent_scan and recurrent_step, through its C++ interface with weights in
-/// the layout the primitive asks for. Run beside ours, on the same core, to read ratios.
+/// LSTM and GRU of oneDNN, through its C++ interface with weights in the layout the primitive asks for, and ours on the
+/// same shapes beside it, to read ratios in one run (--benchmark_enable_random_interleaving). oneDNN takes the widest
+/// instruction set of the machine; DNNL_MAX_CPU_ISA=AVX2 holds it to the one that ours is compiled for.
 namespace {
 
 using namespace bench;
@@ -74,26 +77,61 @@ Primitive make(bool lstm, Index batch, Index time, Index inputs, Index hidden) {
   return p;
 }
 
-void add_case(bool lstm, const std::string& pass, Index batch, Index time, Index inputs, Index hidden, int threads) {
+struct Shape {
+  Index batch, time, inputs, hidden;
+};
+
+void add_onednn(bool lstm, const std::string& pass, const Shape& shape, int threads) {
+  const auto [batch, time, inputs, hidden] = shape;
   const double tokens = static_cast<double>(batch * time);
   const double flops = 2.0 * (lstm ? 4 : 3) * static_cast<double>(hidden * (inputs + hidden));
   add(name_of(lstm ? "lstm" : "gru", "onednn", pass, {batch, time, inputs, hidden}, threads), threads, tokens,
       flops * tokens, [=] { return [p = make(lstm, batch, time, inputs, hidden)]() mutable { p.run(); }; });
 }
 
+template <class L, class Math = Exact>
+auto fresh_plan(const L& sizes) {
+  L layer = sizes;
+  initialize(layer, 1);
+  return prepare<float, Math>(layer);
+}
+
+/// One streaming step, batch 1, one input.
+template <template <Index> class Layer, Index... Hidden>
+void add_steps(bool lstm, double gates) {
+  const auto one = [&]<Index H>(std::integral_constant<Index, H>) {
+    add_onednn(lstm, "step", {1, 1, 1, H}, 1);
+    const double flops = 2 * gates * static_cast<double>(H * (H + 1));
+    add_step(lstm ? "lstm" : "gru", fresh_plan(Layer<H>()), 1, flops);
+    add_step(lstm ? "lstm_fast" : "gru_fast", fresh_plan<Layer<H>, Fast>(Layer<H>()), 1, flops);
+  };
+  (one(std::integral_constant<Index, Hidden>{}), ...);
+}
+
+template <class L>
+void add_scans(bool lstm, double gates) {
+  for (const int threads : {1, 2}) {
+    for (const Shape& shape : {Shape{1, 1000, 64, 64}, {1, 1000, 256, 256}, {16, 128, 256, 256}, {32, 128, 512, 512}}) {
+      add_onednn(lstm, "scan", shape, threads);
+      add_scan(lstm ? "lstm" : "gru", "Chunked", fresh_plan(L(shape.inputs, shape.hidden)), shape.batch, shape.time,
+               2 * gates * static_cast<double>(shape.hidden * (shape.inputs + shape.hidden)), threads);
+    }
+  }
+}
+
+template <Index Hidden>
+using StreamingLstm = Lstm<float, 1, Hidden>;
+template <Index Hidden>
+using StreamingGru = Gru<float, 1, Hidden>;
+
 }  // namespace
 
 int main(int argc, char** argv) {
   add_matrix_product();
-  for (const bool lstm : {true, false}) {
-    for (const Index hidden : {8, 16, 20, 32, 40, 64, 128, 256}) add_case(lstm, "step", 1, 1, 1, hidden, 1);
-    for (const int threads : {1, 2}) {
-      add_case(lstm, "scan", 1, 1000, 64, 64, threads);
-      add_case(lstm, "scan", 1, 1000, 256, 256, threads);
-      add_case(lstm, "scan", 16, 128, 256, 256, threads);
-      add_case(lstm, "scan", 32, 128, 512, 512, threads);
-    }
-  }
+  add_steps<StreamingLstm, 8, 16, 20, 32, 40, 64, 128, 256>(true, 4);
+  add_steps<StreamingGru, 8, 16, 20, 32, 40, 64, 128, 256>(false, 3);
+  add_scans<Lstm<float, Dynamic, Dynamic>>(true, 4);
+  add_scans<Gru<float, Dynamic, Dynamic>>(false, 3);
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -26,8 +26,8 @@ void add_size() {
   add_layer<Lstm<float, 1, Hidden>>("lstm", 4);
   add_layer<Lstm<float, 1, Hidden>, float, Fast>("lstm_fast", 4);
   if constexpr (Hidden >= 64) {
-    add_layer<Lstm<float, 1, Hidden>, Half>("lstm_half", 4);
-    add_layer<Lstm<float, 1, Hidden>, BFloat16>("lstm_bfloat16", 4);
+    add_layer<Lstm<float, 1, Hidden>, Half, Fast>("lstm_half_fast", 4);
+    add_layer<Lstm<float, 1, Hidden>, BFloat16, Fast>("lstm_bfloat16_fast", 4);
   }
   if constexpr (Hidden <= 64) {
     add_layer<Gru<float, 1, Hidden>>("gru", 3);

@@ -25,12 +25,12 @@ Scan make(Index features, Index states) {
   return layer;
 }
 
-template <class Form>
+template <class Form, class Math = Exact>
 void add_form(const std::string& form, Index batch, Index time, Index features, Index states, int threads) {
   const double tokens = static_cast<double>(batch * time);
   add(name_of("selective_scan", form, "scan", {batch, time, features, states}, threads), threads, tokens,
       flops_of(features, states) * tokens, [=] {
-        const auto plan = prepare(make(features, states));
+        const auto plan = prepare<float, Math>(make(features, states));
         Sequences x(batch, time, plan.input_size()), y(batch, time, features);
         fill_uniform(x, 1);
         auto state = plan.initial_state(batch);
@@ -111,6 +111,7 @@ int main(int argc, char** argv) {
   for (const int threads : {1, 2}) {
     add_form<Chunked<>>("Chunked", 1, 256, 768, 16, threads);
     add_form<Chunked<>>("Chunked", 1, 2048, 1536, 16, threads);
+    add_form<Chunked<>, Fast>("Chunked_fast", 1, 2048, 1536, 16, threads);
     add_training(1, 2048, 1536, 16, threads);
     // Channels of one block: only tokens are left to share.
     add_form<Chunked<>>("Chunked", 1, 8192, 16, 16, threads);

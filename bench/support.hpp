@@ -23,8 +23,8 @@ void fill_uniform(TensorType& tensor, double bound, std::uint64_t seed = 1) {
 [[nodiscard]] inline std::string name_of(const std::string& layer, const std::string& form, const std::string& pass,
                                          std::initializer_list<Index> sizes, int threads) {
   std::string name = layer + "/" + form + "/" + pass;
-  for (const Index size : sizes) name += "/" + std::to_string(size);
-  return name + "/threads:" + std::to_string(threads);
+  for (const Index size : sizes) name.append("/").append(std::to_string(size));
+  return name.append("/threads:").append(std::to_string(threads));
 }
 
 /// Registers a benchmark of `body()`, which processes `tokens` tokens and `flops` floating-point operations a call.

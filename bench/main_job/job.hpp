@@ -108,6 +108,7 @@ std::vector<Entry> recurrent_layers();
 std::vector<Entry> multihead_layers();
 std::vector<Entry> affine_layers();
 std::vector<Entry> blocks();
+std::vector<Entry> selective_layers();
 std::vector<Entry> models();
 
 }  // namespace main_job

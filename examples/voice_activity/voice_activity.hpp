@@ -34,14 +34,13 @@ struct VoiceActivityNetwork {
   Convolution decoder;
 
   static constexpr auto fields() {
-    return std::tuple{stepscan::Field{"stft.basis", [](auto& network) -> auto& {return network.stft.weight;
+    using stepscan::Field;
+    constexpr auto basis = [](auto& network) -> decltype(auto) { return (network.stft.weight); };
+    return std::tuple{Field{"stft.basis", basis}, Field{"encoder", &VoiceActivityNetwork::encoder},
+                      Field{"lstm", &VoiceActivityNetwork::lstm},
+                      Field{"decoder.conv", &VoiceActivityNetwork::decoder}};
   }
-}, stepscan::Field{"encoder", &VoiceActivityNetwork::encoder}, stepscan::Field{"lstm", &VoiceActivityNetwork::lstm},
-    stepscan::Field{"decoder.conv", &VoiceActivityNetwork::decoder},
-};  // namespace examples
-}
-}
-;
+};
 
 namespace detail {
 

@@ -13,7 +13,9 @@
 #include <stepscan/layers/backward.hpp>
 #include <stepscan/layers/causal_conv1d.hpp>
 #include <stepscan/layers/conv1d.hpp>
+#include <stepscan/layers/delta_rule.hpp>
 #include <stepscan/layers/elman_rnn.hpp>
+#include <stepscan/layers/gated_delta_rule.hpp>
 #include <stepscan/layers/gated_linear_attention.hpp>
 #include <stepscan/layers/group_norm.hpp>
 #include <stepscan/layers/gru.hpp>
@@ -23,6 +25,7 @@
 #include <stepscan/layers/linear_attention.hpp>
 #include <stepscan/layers/lstm.hpp>
 #include <stepscan/layers/mamba.hpp>
+#include <stepscan/layers/mamba2_ssd.hpp>
 #include <stepscan/layers/min_gru.hpp>
 #include <stepscan/layers/min_lstm.hpp>
 #include <stepscan/layers/mlstm.hpp>

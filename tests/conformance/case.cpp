@@ -5,6 +5,9 @@ namespace conformance {
 
 namespace {
 
+/// Sizes lie below this, so that products of a few do not overflow and loops over empty tensors end.
+constexpr Index size_limit = Index{1} << 20;
+
 /// What is compared, not read.
 bool is_result(const std::string& name) { return name.starts_with("out/") || name.starts_with("grad/"); }
 
@@ -30,9 +33,9 @@ const nlohmann::json& Config::value(const std::string& key, const char* expected
 
 Index Config::size(const std::string& key, Index least) {
   const auto number = value(key, "an integer", [](const nlohmann::json& v) { return v.is_number_integer(); }).get<std::int64_t>();
-  if (number < least || number >= Index{1} << 20) {
-    stepscan::fail<FileError>("config: \"" + key + "\": expected a size of at least " + std::to_string(least) + ", found " +
-                              std::to_string(number));
+  if (number < least || number >= size_limit) {
+    stepscan::fail<FileError>("config: \"" + key + "\": expected a size from " + std::to_string(least) + " to " +
+                              std::to_string(size_limit - 1) + ", found " + std::to_string(number));
   }
   return static_cast<Index>(number);
 }
@@ -47,6 +50,17 @@ bool Config::is_null(const std::string& key) {
 
 bool Config::flag(const std::string& key) {
   return value(key, "true or false", [](const nlohmann::json& v) { return v.is_boolean(); }).get<bool>();
+}
+
+double Config::number(const std::string& key) {
+  return value(key, "a number", [](const nlohmann::json& v) { return v.is_number(); }).get<double>();
+}
+
+std::vector<double> Config::numbers(const std::string& key) {
+  const nlohmann::json& list = value(key, "a list of numbers or null", [](const nlohmann::json& v) {
+    return v.is_null() || (v.is_array() && std::all_of(v.begin(), v.end(), [](const auto& x) { return x.is_number(); }));
+  });
+  return list.is_null() ? std::vector<double>() : list.get<std::vector<double>>();
 }
 
 std::string Config::text(const std::string& key) {
@@ -76,6 +90,12 @@ Case::Case(const std::filesystem::path& path) : file_(stepscan::SafetensorsFile:
     if (found == file_.metadata().end()) stepscan::fail<FileError>("__metadata__: expected \"" + std::string(key) + "\", found none");
     return found->second;
   };
+  for (const auto& [name, tensor] : file_.tensors()) {
+    if (std::any_of(tensor.shape.begin(), tensor.shape.end(), [](Index size) { return size >= size_limit; })) {
+      stepscan::fail<FileError>(name + ": expected sizes below " + std::to_string(size_limit) + ", found shape " +
+                                stepscan::shape_text(tensor.shape));
+    }
+  }
   layer = text("layer");
   config = Config(text("config"));
   const std::string name = path.stem().string();

@@ -25,12 +25,14 @@ class Config {
   explicit Config(const std::string& json);
 
   [[nodiscard]] bool has(const std::string& key) const { return values_.contains(key); }
-  /// A size, at least `least` and below 2^20, so that products of sizes do not overflow.
+  /// A size, at least `least` and below 2^20.
   [[nodiscard]] Index size(const std::string& key, Index least = 1);
   [[nodiscard]] bool flag(const std::string& key);
   [[nodiscard]] double number(const std::string& key);
   /// Whether the value is null: an option that is not used.
   [[nodiscard]] bool is_null(const std::string& key);
+  /// A list of numbers; null: none.
+  [[nodiscard]] std::vector<double> numbers(const std::string& key);
   [[nodiscard]] std::string text(const std::string& key);
   /// The position in `choices` of the text under this key.
   [[nodiscard]] std::size_t choice(const std::string& key, const std::vector<std::string>& choices);

@@ -94,15 +94,21 @@ struct Family {
 Family affine_scan_family();
 Family causal_conv1d_family();
 Family elman_rnn_family();
+Family gated_linear_attention_family();
 Family gated_linear_attention_layer_family();
 Family gru_family();
+Family lightning_attention_family();
+Family linear_attention_family();
 Family lstm_family();
 Family mamba_family();
 Family min_gru_family();
 Family min_lstm_family();
+Family mlstm_family();
 Family multihead_elman_family();
 Family multihead_gru_family();
 Family multihead_lstm_family();
+Family retention_family();
+Family scalar_gated_attention_family();
 Family selective_scan_family();
 Family slstm_family();
 

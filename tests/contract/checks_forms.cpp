@@ -96,6 +96,7 @@ void check_causality(Probe<S>& probe) {
       for (Index b = 0; b < 2; ++b) {
         for (Index i = 0; i < probe.model.inputs; ++i) perturbed(b, t, i) = -S(3) * perturbed(b, t, i) + S(0.5);
       }
+      probe.make_valid(perturbed);
       const Outcome<S> after = run<S>(probe.model, f, start, perturbed);
       const double allowed = form.iterative ? tolerance<S>(form) : 0;
       bool own = false;

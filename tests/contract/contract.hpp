@@ -14,7 +14,9 @@ struct Options {
   /// How far the forms may lie apart where parameters are multiplied by up to 1000.
   double strong_tolerance = 1e-6;
   /// Makes a parameter of this name valid, whatever it was multiplied by: a logarithm whose exponential must not overflow.
-  std::function<double(const std::string& name, double value)> valid_parameter;
+  std::function<double(const std::string& name, double value)> valid_parameter = {};
+  /// Makes the value of an input feature valid: a log decay must not be positive.
+  std::function<double(Index feature, double value)> valid_input = {};
 };
 
 /// All that DESIGN asks of a layer, run as sections of the calling test case. In float: everything but the finite

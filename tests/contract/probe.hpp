@@ -156,7 +156,15 @@ class Probe {
     }
     return state;
   }
-  Sequence<S> random_inputs(Index batch, Index time) { return random_sequence<S>(batch, time, model.inputs, random); }
+  Sequence<S> random_inputs(Index batch, Index time) {
+    Sequence<S> x = random_sequence<S>(batch, time, model.inputs, random);
+    make_valid(x);
+    return x;
+  }
+  void make_valid(Sequence<S>& x) const {
+    if (!options.valid_input) return;
+    for (Index i = 0; i < x.size(); ++i) x[i] = static_cast<S>(options.valid_input(i % model.inputs, static_cast<double>(x[i])));
+  }
   Sequence<S> random_outputs(Index batch, Index time) {
     return random_sequence<S>(batch, model.output_time(time), model.outputs, random);
   }

@@ -50,6 +50,15 @@ TEST_CASE("a tensor refuses sizes that are not its own", "[core]") {
   CHECK_THROWS_AS(T(-2, 4), ShapeError);
 }
 
+TEST_CASE("a tensor refuses sizes whose product overflows", "[core]") {
+  using T = Tensor<float, Dynamic, Dynamic>;
+  const Index half = GENERATE(as<Index>{}, Index{1} << 32, Index{1} << 40);
+  CHECK_THROWS_AS(T(half, half), ShapeError);
+  CHECK_THROWS_AS(T(half, half / 4), ShapeError);
+  CHECK_THROWS_WITH(T(half, half), ContainsSubstring(shape_text({half, half})));
+  CHECK(T(0, half).empty());
+}
+
 TEST_CASE("the static extents of a tensor may be left out", "[core]") {
   const Tensor<float, Dynamic, 4, Dynamic> tensor(2, 5);
   CHECK(tensor.shape() == std::array<Index, 3>{2, 4, 5});

@@ -5,6 +5,15 @@
 
 namespace stepscan::inline STEPSCAN_ISA {
 
+namespace detail {
+
+/// Out of the way of those whose size is right.
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_size(Index expected, Index found) {
+  fail<ShapeError>("expected size " + std::to_string(expected) + ", found " + std::to_string(found));
+}
+
+}  // namespace detail
+
 /// A size that is part of the type (N >= 0, takes no space) or a value (N == Dynamic). Reads as an Index.
 template <Index N>
 class Extent {
@@ -14,7 +23,7 @@ class Extent {
   constexpr Extent() noexcept = default;
   /// Throws ShapeError when the given size is not N.
   constexpr Extent(Index size) {
-    if (size != N) fail<ShapeError>("expected size " + std::to_string(N) + ", found " + std::to_string(size));
+    if (size != N) detail::refuse_size(N, size);
   }
   constexpr operator Index() const noexcept { return N; }
 };

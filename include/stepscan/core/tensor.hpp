@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <span>
@@ -111,7 +112,7 @@ class Tensor {
   }
 
   /// One size per extent, or one per Dynamic extent. Throws ShapeError when a size is negative or differs from a static
-  /// extent.
+  /// extent, or when no address space holds them all.
   template <std::convertible_to<Index>... Sizes>
     requires(rank > 0 && (sizeof...(Sizes) == rank || (sizeof...(Sizes) > 0 && sizeof...(Sizes) == dynamic_extents)))
   explicit Tensor(Sizes... sizes) : Tensor(full_shape({static_cast<Index>(sizes)...})) {}
@@ -199,7 +200,12 @@ class Tensor {
 
   static constexpr std::size_t flat_size(const Shape& shape) {
     std::size_t size = 1;
-    for (const Index n : shape) size *= static_cast<std::size_t>(n);
+    std::size_t room = static_cast<std::size_t>(PTRDIFF_MAX) / sizeof(T);
+    for (const Index n : shape) {
+      size *= static_cast<std::size_t>(n);
+      room /= static_cast<std::size_t>(std::max<Index>(n, 1));
+    }
+    if (room == 0) fail<ShapeError>("expected a tensor that fits into memory, found shape " + shape_text(shape));
     return size;
   }
 

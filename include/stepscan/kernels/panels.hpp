@@ -126,17 +126,21 @@ template <int Rows, int Vectors, int Chains, Scalar S, class Stored, Index Cols>
       if constexpr (Chains > 1) sum[1][r][v] = Simd<S>(S{0});
     }
   }
+  // A panel at a time, so that converted weights are used before the next ones need registers.
   const auto add_column = [&](Index k, int chain) __attribute__((always_inline)) {
-    Simd<S> weights[Vectors];
 #pragma GCC unroll 16
     for (int p = 0; p < Vectors / per_panel; ++p) {
-      PanelFormat<S, Stored>::load_column(panels + p * panel_stride + k * panel_rows<S>, weights + p * per_panel);
-    }
+      Simd<S> weights[per_panel];
+      PanelFormat<S, Stored>::load_column(panels + p * panel_stride + k * panel_rows<S>, weights);
 #pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-      const Simd<S> input(x[r * x_stride + k]);
+      for (int r = 0; r < Rows; ++r) {
+        const Simd<S> input(x[r * x_stride + k]);
 #pragma GCC unroll 16
-      for (int v = 0; v < Vectors; ++v) sum[chain][r][v] = fma(weights[v], input, sum[chain][r][v]);
+        for (int v = 0; v < per_panel; ++v) {
+          Simd<S>& total = sum[chain][r][p * per_panel + v];
+          total = fma(weights[v], input, total);
+        }
+      }
     }
   };
   Index k = 0;

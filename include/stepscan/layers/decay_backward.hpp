@@ -8,8 +8,7 @@ namespace stepscan::inline STEPSCAN_ISA {
 /// Training of the layers that scan a decaying state. The tape keeps a view of x and the states at the start of every
 /// segment of about 64 tokens; the rest is worked out once more.
 template <class L>
-  requires(L::scans_decaying_state)
-struct Training<L> {
+requires(L::scans_decaying_state) struct Training<L> {
   using S = typename L::scalar_type;
   using State = typename L::State;
 
@@ -35,6 +34,7 @@ struct Training<L> {
                        SequenceView<S, L::Inputs> dx, State& dstate_start) {
     const SequenceView<S> to(dx);
     dstate_start = dstate_end;
+    tape.kept.data = tape.states.data();  // of this tape, were it a copy
     decay_attention_backward(layer.attention(tape.x, to), {layer.queries(to), layer.keys(to), layer.values(to)},
                              SequenceView<const S>(dy), dstate_start.view(), tape.kept, tape.workspace);
     clear_padding(tape.x, to);

@@ -71,8 +71,8 @@ constexpr Index decay_inputs(HeadGates gates, Index heads, Index key_dim, Index 
 ///   attention(x, dx)    the same with the places of the gates' cotangents, for the backward pass
 template <class Self, Scalar S, Index Heads, Index KeyDim, Index ValueDim, detail::HeadGates Gates, class StateType,
           class Default>
-class DecayLayer : public Layer<Self, S, detail::decay_inputs(Gates, Heads, KeyDim, ValueDim),
-                                static_product(Heads, ValueDim)> {
+class DecayLayer
+    : public Layer<Self, S, detail::decay_inputs(Gates, Heads, KeyDim, ValueDim), static_product(Heads, ValueDim)> {
  public:
   static constexpr bool scans_decaying_state = true;
   static constexpr Index Inputs = detail::decay_inputs(Gates, Heads, KeyDim, ValueDim);
@@ -139,9 +139,10 @@ class DecayLayer : public Layer<Self, S, detail::decay_inputs(Gates, Heads, KeyD
 
   [[nodiscard]] const Self& self() const noexcept { return static_cast<const Self&>(*this); }
 
-  void run_step(State& state, MatrixView<const S, Dynamic, Inputs> x, MatrixView<S, Dynamic, Outputs> y) const noexcept {
-    SequenceView<const S> token(x.data, x.rows, 1, x.cols);
-    SequenceView<S> out(y.data, y.rows, 1, y.cols);
+  void run_step(State& state, MatrixView<const S, Dynamic, Inputs> x,
+                MatrixView<S, Dynamic, Outputs> y) const noexcept {
+    SequenceView<const S> token(x.data, x.rows, 1, Index{x.cols});
+    SequenceView<S> out(y.data, y.rows, 1, Index{y.cols});
     token.batch_stride = x.stride;
     out.batch_stride = y.stride;
     decay_attention_step(self().attention(token), state.view(), out, state.scratch.data());

@@ -25,13 +25,15 @@ namespace stepscan::inline STEPSCAN_ISA {
   return schedule;
 }
 
-/// -slope_h (1 - layer / (layers - 1) + 1e-5) with the slopes of ALiBi (TransNormerLLM, arXiv 2307.14995, equation 7): the
-/// last layer hardly decays. The slopes of a number of heads that is no power of two are those of the largest one below
-/// it and then every second one of twice that number. A single layer decays as the first of many.
+/// -slope_h (1 - layer / (layers - 1) + 1e-5) with the slopes of ALiBi (TransNormerLLM, arXiv 2307.14995, equation 7):
+/// the last layer hardly decays. The slopes of a number of heads that is no power of two are those of the largest one
+/// below it and then every second one of twice that number. A single layer decays as the first of many.
 [[nodiscard]] inline std::vector<double> tnl_schedule(Index heads, Index layer, Index layers) {
   Index power = 1;
   while (2 * power <= heads) power *= 2;
-  const auto slope = [](Index h, Index of) { return std::exp2(-8.0 * static_cast<double>(h + 1) / static_cast<double>(of)); };
+  const auto slope = [](Index h, Index of) {
+    return std::exp2(-8.0 * static_cast<double>(h + 1) / static_cast<double>(of));
+  };
   const double place = layers > 1 ? static_cast<double>(layer) / static_cast<double>(layers - 1) : 0;
   std::vector<double> schedule;
   for (Index h = 0; h < heads; ++h) {

@@ -7,8 +7,8 @@ namespace stepscan::inline STEPSCAN_ISA {
 /// Linear attention ("Transformers are RNNs", arXiv 2006.16236, equations 16 to 20), which forgets nothing:
 ///   S_t = S_(t-1) + phi(k_t) v_t^T,  z_t = z_(t-1) + phi(k_t),  q' = scale phi(q_t)
 ///   y_t = q'^T S_t, or, normalised, q'^T S_t / (q'.z_t + normalizer_eps)
-/// x = [q | k | v]; state S [batch, Heads, KeyDim, ValueDim] and, normalised, z [batch, Heads, KeyDim]. Normalise only with
-/// a positive map: EluPlusOne, not IdentityMap.
+/// x = [q | k | v]; state S [batch, Heads, KeyDim, ValueDim] and, normalised, z [batch, Heads, KeyDim]. Normalise only
+/// with a positive map: EluPlusOne, not IdentityMap.
 template <Scalar S, Index Heads, Index KeyDim, Index ValueDim, class Map = EluPlusOne, bool Normalised = true,
           class Default = Chunked<>>
 class LinearAttentionScan

@@ -14,13 +14,10 @@ struct MambaState {
   SelectiveScanState<S, Inner, StateSize> ssm;
   Scratch<S> scratch;
   static constexpr auto fields() {
-    return std::tuple{Field{"", &MambaState::conv}, Field{"ssm", [](auto& state) -> auto& {return state.ssm.h;
+    constexpr auto scan_state = [](auto& state) -> auto& { return state.ssm.h; };
+    return std::tuple{Field{"", &MambaState::conv}, Field{"ssm", scan_state}};
   }
-}
-};  // namespace stepscan::inline STEPSCAN_ISA
-}
-}
-;
+};
 
 namespace detail {
 

@@ -5,8 +5,8 @@
 
 namespace stepscan::inline STEPSCAN_ISA {
 
-/// C [batch, heads, key_dim, value_dim] and n [batch, heads, key_dim], exp(-m) times the true ones, m [batch, heads], and
-/// the scratch of one step.
+/// C [batch, heads, key_dim, value_dim] and n [batch, heads, key_dim], exp(-m) times the true ones, m [batch, heads],
+/// and the scratch of one step.
 template <Scalar S, Index Heads, Index KeyDim, Index ValueDim>
 struct MlstmState {
   Tensor<S, Dynamic, Heads, KeyDim, ValueDim> matrix;
@@ -27,12 +27,12 @@ struct MlstmState {
   [[nodiscard]] DecayState<S> view() noexcept { return {matrix.data(), normaliser.data(), maximum.data()}; }
 };
 
-/// The matrix memory of xLSTM with an exponential input gate and a sigmoid forget gate (arXiv 2405.04517, equations 19 to
-/// 27), a linear attention whose state is kept in range by a running maximum (ops/mlstm.hpp):
+/// The matrix memory of xLSTM with an exponential input gate and a sigmoid forget gate (arXiv 2405.04517, equations 19
+/// to 27), a linear attention whose state is kept in range by a running maximum (ops/mlstm.hpp):
 ///   C_t = a_t C_(t-1) + b_t k_t v_t^T,   n_t = a_t n_(t-1) + b_t k_t,   q' = scale q_t
 ///   y_t = q'^T C_t / (max(|q'.n_t|, exp(-m_t)) + eps)
-/// x = [q | k | v | i | f], i and f [Heads] pre-activations; state C, n, m, all zero at first. Gradients are exact, through
-/// the denominator and the maximum.
+/// x = [q | k | v | i | f], i and f [Heads] pre-activations; state C, n, m, all zero at first. Gradients are exact,
+/// through the denominator and the maximum.
 template <Scalar S, Index Heads, Index KeyDim, Index ValueDim, class Default = Chunked<>>
 class MlstmScan : public DecayLayer<MlstmScan<S, Heads, KeyDim, ValueDim, Default>, S, Heads, KeyDim, ValueDim,
                                     detail::HeadGates::two, MlstmState<S, Heads, KeyDim, ValueDim>, Default> {

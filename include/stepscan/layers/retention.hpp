@@ -18,7 +18,8 @@ class FixedDecayScan
 
   Tensor<S, Heads> log_decay;  ///< <= 0; fixed, not a parameter
 
-  FixedDecayScan() : FixedDecayScan(std::max<Index>(Heads, 0), std::max<Index>(KeyDim, 0), std::max<Index>(ValueDim, 0)) {}
+  FixedDecayScan()
+      : FixedDecayScan(std::max<Index>(Heads, 0), std::max<Index>(KeyDim, 0), std::max<Index>(ValueDim, 0)) {}
   /// With the layer's usual schedule.
   FixedDecayScan(Index heads, Index key_dim, Index value_dim)
       : FixedDecayScan(heads, key_dim, value_dim, Named::schedule(heads)) {}

@@ -31,7 +31,8 @@ template <class Policy, Scalar S>
   if (recurrent || (schedule.chunk == 0 && time < short_run)) return {1, std::max<Index>(time, 1)};
   const Index own = decay_chunk<Policy, S>(sizes);
   if (!schedule.parallel) {
-    const Index chunk = schedule.chunk > 0 ? (Policy::per_channel ? std::min(schedule.chunk, own) : schedule.chunk) : own;
+    const Index chunk =
+        schedule.chunk > 0 ? (Policy::per_channel ? std::min(schedule.chunk, own) : schedule.chunk) : own;
     return {chunk, std::max<Index>(time, 1)};
   }
   constexpr Index parallel_chunk = 256;
@@ -43,8 +44,7 @@ template <class Policy, Scalar S>
 template <class Attention, Scalar S = typename Attention::scalar_type>
 struct DecayScan {
   static constexpr bool keeps_local = false;
-  using Monoid = DecayAction<S, Attention::Policy::per_channel, Attention::Policy::stabilised>;
-  using Element = typename Monoid::Element;
+  using Element = typename Attention::Element;
 
   Attention op;
   SequenceView<S> y;
@@ -57,28 +57,21 @@ struct DecayScan {
 
   [[nodiscard]] Index head_count() const noexcept { return op.sizes.heads; }
   [[nodiscard]] Index length(Index s) const noexcept { return op.k.length(s / head_count()); }
-  [[nodiscard]] Monoid monoid() const noexcept { return {op.sizes.key_dim, op.sizes.value_dim}; }
+  [[nodiscard]] auto monoid() const noexcept { return op.monoid(); }
   [[nodiscard]] DecayState<S> state(Index s, Index i) const noexcept {
-    return i == 0 ? op.state_of(start, s) : op.state_at(slot(s, i) + monoid().decay_size() + op.state_size());
+    return i == 0 ? op.state_of(start, s) : op.state_at(slot(s, i) + op.element_size());
   }
-  [[nodiscard]] Element element(Index s, Index i) const noexcept {
-    return {slot(s, i), op.state_at(slot(s, i) + monoid().decay_size())};
-  }
+  [[nodiscard]] Element element(Index s, Index i) const noexcept { return op.element_at(slot(s, i)); }
   void finish(Index s, Index i) const noexcept { op.copy_state(state(s, i), state(s, 0)); }
 
   void summarise(const ScanJob& job, const Element& element) const noexcept {
     monoid().identity(element);
-    DecayTiles<S> tiles = tiles_of(job);
-    for_each_chunk(job, [&](Index b, Index h, TokenRange tokens) {
-      op.weigh(b, h, tokens, element.state, tiles);
-      monoid().append(element, tiles, tokens.size());
-      op.decay_keys(b, h, tokens, tiles);
-      op.update(b, h, tokens, tiles, element.state);
-    });
+    auto tiles = tiles_of(job);
+    for_each_chunk(job, [&](Index b, Index h, TokenRange tokens) { op.append(b, h, tokens, tiles, element); });
   }
 
   void emit(const ScanJob& job, const DecayState<S>& state) const noexcept {
-    DecayTiles<S> tiles = tiles_of(job);
+    auto tiles = tiles_of(job);
     for_each_chunk(job, [&](Index b, Index h, TokenRange tokens) {
       if (kept.data != nullptr && tokens.begin % kept.segment == 0) {
         const Index at = job.sequence * kept.segments + tokens.begin / kept.segment;
@@ -91,16 +84,17 @@ struct DecayScan {
       }
       op.weigh(b, h, tokens, state, tiles);
       op.prepare(b, h, tokens, tiles);
-      op.read(b, h, tokens, tiles, state, {out, tokens.size(), op.sizes.value_dim, y.time_stride});
-      op.update(b, h, tokens, tiles, state);
+      const MatrixView<const S> rows = op.written(b, h, tokens, tiles, state);
+      op.read(rows, tiles, state, {out, tokens.size(), op.sizes.value_dim, y.time_stride});
+      op.update(rows, tiles, state);
     });
   }
 
  private:
   [[nodiscard]] S* slot(Index s, Index i) const noexcept {
-    return slots + (s * chunks + i) * (monoid().decay_size() + 2 * op.state_size());
+    return slots + (s * chunks + i) * (op.element_size() + op.state_size());
   }
-  [[nodiscard]] DecayTiles<S> tiles_of(const ScanJob& job) const noexcept {
+  [[nodiscard]] auto tiles_of(const ScanJob& job) const noexcept {
     return op.tiles(scratch + job.worker * op.tile_size(chunk), chunk);
   }
   template <class F>
@@ -115,18 +109,21 @@ struct DecayScan {
 
 /// A decaying state read by queries, each head of each sequence by itself:
 ///   y_t = scale q_t^T S_t,  S_t = a_t S_(t-1) + b_t k_t v_t^T
-/// from the state, tensors [batch, heads, ...], and into it. y [batch, time, heads * value_dim] must not overlap the inputs.
+/// from the state, tensors [batch, heads, ...], and into it. y [batch, time, heads * value_dim] must not overlap the
+/// inputs.
 template <class Attention, Scalar S = typename Attention::scalar_type>
-void decay_attention_scan(const Attention& op, const DecayState<S>& state, SequenceView<S> y, const ScanSchedule& schedule,
-                          bool recurrent, Workspace& workspace, const DecayCheckpoints<S>& kept = {}) {
+void decay_attention_scan(const Attention& op, const DecayState<S>& state, SequenceView<S> y,
+                          const ScanSchedule& schedule, bool recurrent, Workspace& workspace,
+                          const DecayCheckpoints<S>& kept = {}) {
   const Workspace::Scope scope(workspace);
-  const Index sequences = y.batch * op.sizes.heads, work = sequences * y.time * op.sizes.key_dim * op.sizes.value_dim * 2;
+  const Index sequences = y.batch * op.sizes.heads,
+              work = sequences * y.time * op.sizes.key_dim * op.sizes.value_dim * 2;
   const detail::DecayCut cut = detail::decay_cut<typename Attention::Policy, S>(op.sizes, y.time, schedule, recurrent);
   const Index chunks = schedule.parallel ? chunk_count(y.time, cut.outer) : 1;
   const ScanGrid grid{sequences, y.time, cut.outer, worker_count(sequences * chunks, work), Direction::forward};
   detail::DecayScan<Attention> scan{op, y, state, cut.chunk, chunks, nullptr, nullptr, kept};
   scan.scratch = workspace.take<S>(grid.workers * op.tile_size(cut.chunk));
-  if (chunks > 1) scan.slots = workspace.take<S>(sequences * chunks * (scan.monoid().decay_size() + 2 * op.state_size()));
+  if (chunks > 1) scan.slots = workspace.take<S>(sequences * chunks * (op.element_size() + op.state_size()));
   run_scan(scan, grid, schedule);
   clear_padding(op.k, y);
 }
@@ -146,7 +143,7 @@ template <class Attention, Scalar S = typename Attention::scalar_type>
 /// One token of every sequence; `scratch` holds op.tile_size(1) numbers.
 template <class Attention, Scalar S = typename Attention::scalar_type>
 void decay_attention_step(const Attention& op, const DecayState<S>& state, SequenceView<S> y, S* scratch) noexcept {
-  DecayTiles<S> tiles = op.tiles(scratch, 1);
+  auto tiles = op.tiles(scratch, 1);
   for (Index b = 0; b < y.batch; ++b) {
     for (Index h = 0; h < op.sizes.heads; ++h) {
       op.token(b, h, 0, tiles, op.state_of(state, b * op.sizes.heads + h), y.token(b, 0) + h * op.sizes.value_dim);

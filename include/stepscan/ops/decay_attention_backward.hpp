@@ -5,8 +5,8 @@
 
 namespace stepscan::inline STEPSCAN_ISA {
 
-/// Where the cotangents of queries, keys and values go, shaped as these, heads never shared; those of gates go where the
-/// policy says.
+/// Where the cotangents of queries, keys and values go, shaped as these, heads never shared; those of gates go where
+/// the policy says.
 template <Scalar S>
 struct DecayGradients {
   SequenceView<S> dq;
@@ -19,17 +19,17 @@ namespace detail {
 /// The tiles of one chunk's backward pass.
 template <Scalar S>
 struct DecayBackwardTiles {
-  MatrixView<S> dy;                ///< cotangent of the numerator [chunk, value_dim]
-  MatrixView<S> transposed;        ///< dy or v [value_dim, chunk]
-  MatrixView<S> y;                 ///< [chunk, value_dim]
-  MatrixView<S> dscores;           ///< [chunk, chunk]
-  MatrixView<S> transposed_dq;     ///< of Qd [key_dim, chunk]
-  MatrixView<S> transposed_dk;     ///< of Kd [key_dim, chunk]
-  MatrixView<S> dq;                ///< [chunk, key_dim]
-  MatrixView<S> dk;                ///< [chunk, key_dim]
-  S* ddenominator = nullptr;       ///< [chunk]
-  S* dmaximum = nullptr;           ///< [chunk]
-  S* dstate_decay = nullptr;       ///< of the logarithm, [key_dim]
+  MatrixView<S> dy;             ///< cotangent of the numerator [chunk, value_dim]
+  MatrixView<S> transposed;     ///< dy or v [value_dim, chunk]
+  MatrixView<S> y;              ///< [chunk, value_dim]
+  MatrixView<S> dscores;        ///< [chunk, chunk]
+  MatrixView<S> transposed_dq;  ///< of Qd [key_dim, chunk]
+  MatrixView<S> transposed_dk;  ///< of Kd [key_dim, chunk]
+  MatrixView<S> dq;             ///< [chunk, key_dim]
+  MatrixView<S> dk;             ///< [chunk, key_dim]
+  S* ddenominator = nullptr;    ///< [chunk]
+  S* dmaximum = nullptr;        ///< [chunk]
+  S* dstate_decay = nullptr;    ///< of the logarithm, [key_dim]
   DecayCotangents<S> weights;
 
   static constexpr Index size(Index chunk, const DecaySizes& sizes, bool per_channel) noexcept {
@@ -56,11 +56,11 @@ struct DecayBackwardTiles {
   }
 };
 
-/// The chunk's cotangents, from tiles that hold its forward quantities, the state S that entered it and the cotangent of
-/// the one that left it:
+/// The chunk's cotangents, from tiles that hold its forward quantities, the state S that entered it and the cotangent
+/// of the one that left it:
 ///   dP = tril(dY V^T),  dV = P^T dY + Kd dS_out,  dQd = dY S^T,  dKd = V dS_out^T,  dS = decay dS_out + Qd^T dY
-/// with dY the cotangent of the numerator and that of the denominator as a further column. What the decays get is a sum of
-/// what passes through them and no difference, so that it is exact at every decay:
+/// with dY the cotangent of the numerator and that of the denominator as a further column. What the decays get is a sum
+/// of what passes through them and no difference, so that it is exact at every decay:
 ///   dlog a_t = sum_(i >= t) Qd_i dQd_i + sum_(j < t) Kd_j dKd_j + sum_(j < t <= i) dP_ij P_ij + decay <dS_out, S>
 template <class Attention>
 struct DecayChunkBackward {
@@ -123,7 +123,8 @@ struct DecayChunkBackward {
  private:
   void unmap(const S* x, S factor, const S* from, S* out) const noexcept {
     for_each_lanes<S>(op.sizes.key_dim, [&](Index d, auto lanes) {
-      lanes.store(out + d, Simd<S>(factor) * lanes.load(from + d) * Attention::FeatureMap::derivative(lanes.load(x + d)));
+      lanes.store(out + d,
+                  Simd<S>(factor) * lanes.load(from + d) * Attention::FeatureMap::derivative(lanes.load(x + d)));
     });
   }
 
@@ -132,11 +133,12 @@ struct DecayChunkBackward {
     const Index values = op.sizes.value_dim;
     for (Index i = 0; i < n; ++i) std::copy_n(dy.token(b, tokens.begin + i) + h * values, values, own.dy.row(i));
     if constexpr (Read::normalised) {
-      op.read(b, h, tokens, tiles, state, own.y.middle_rows(0, n));
+      op.read(op.values(b, h, tokens), tiles, state, own.y.middle_rows(0, n));
       for (Index i = 0; i < n; ++i) {
         const S divisor = tiles.divisors[i], dn = -dot(own.y.row(i), own.dy.row(i), values) / divisor;
         transform(own.dy.row(i), own.dy.row(i), values, [&](Simd<S> x) { return x / Simd<S>(divisor); });
-        own.ddenominator[i] = dn * Read::slope(tiles.denominators[i], Policy::stabilised ? tiles.weights.maximum[i] : S{0});
+        own.ddenominator[i] =
+            dn * Read::slope(tiles.denominators[i], Policy::stabilised ? tiles.weights.maximum[i] : S{0});
         own.dmaximum[i] = dn * op.eps;
       }
     }
@@ -200,8 +202,8 @@ struct DecayChunkBackward {
                           Part::upper);
   }
 
-  /// With exp(m) C held fixed, y sees m through eps alone and the last state through its scale; what each m gets goes to
-  /// the winner of its maximum: the token's input, or the maximum before.
+  /// With exp(m) C held fixed, y sees m through eps alone and the last state through its scale; what each m gets goes
+  /// to the winner of its maximum: the token's input, or the maximum before.
   void pass_maxima(const DecayState<S>& dstate, S through_state, S through_queries, S through_keys) const noexcept {
     S carried = *dstate.maximum - through_state - through_keys;
     for (Index i = n - 1; i >= 0; --i) {
@@ -273,10 +275,19 @@ struct DecayChunkBackward {
   }
 };
 
+/// The backward pass of one chunk of an attention, and its tiles.
+template <class Attention>
+struct ChunkBackward {
+  using Tiles = DecayBackwardTiles<typename Attention::scalar_type>;
+  using Type = DecayChunkBackward<Attention>;
+};
+
 /// Segment after segment from the last: the states that enter its chunks are worked out once more from the checkpoint,
 /// then the chunks are pulled back in reverse.
 template <class Attention, Scalar S = typename Attention::scalar_type>
 struct DecayScanBackward {
+  using BackwardTiles = typename ChunkBackward<Attention>::Tiles;
+
   Attention op;
   DecayGradients<S> to;
   SequenceView<const S> dy;
@@ -291,15 +302,15 @@ struct DecayScanBackward {
   [[nodiscard]] Index chunks() const noexcept { return chunk_count(kept.segment, chunk); }
   [[nodiscard]] Index scratch_size() const noexcept {
     return chunks() * op.state_size() + op.tile_size(chunk) +
-           DecayBackwardTiles<S>::size(chunk, op.sizes, Attention::Policy::per_channel);
+           BackwardTiles::size(chunk, op.sizes, Attention::Policy::per_channel);
   }
 
   void emit(const ScanJob& job, const DecayState<S>& ds) const noexcept {
     const Index b = job.sequence / op.sizes.heads, h = job.sequence % op.sizes.heads;
     S* const states = scratch + job.worker * scratch_size();
     S* const memory = states + chunks() * op.state_size();
-    DecayTiles<S> tiles = op.tiles(memory, chunk);
-    DecayBackwardTiles<S> own(memory + op.tile_size(chunk), chunk, op.sizes, Attention::Policy::per_channel);
+    auto tiles = op.tiles(memory, chunk);
+    BackwardTiles own(memory + op.tile_size(chunk), chunk, op.sizes, Attention::Policy::per_channel);
     const auto state_of = [&](Index i) { return op.state_at(states + i * op.state_size()); };
     const auto tokens_of = [&](Index i) {
       const Index first = job.tokens.begin + i * chunk;
@@ -312,25 +323,26 @@ struct DecayScanBackward {
       op.copy_state(state_of(i), state_of(i + 1));
       op.weigh(b, h, tokens_of(i), state_of(i), tiles);
       op.decay_keys(b, h, tokens_of(i), tiles);
-      op.update(b, h, tokens_of(i), tiles, state_of(i + 1));
+      op.update(op.written(b, h, tokens_of(i), tiles, state_of(i)), tiles, state_of(i + 1));
     }
     for (Index i = last; i >= 0; --i) {
       op.weigh(b, h, tokens_of(i), state_of(i), tiles);
       op.prepare(b, h, tokens_of(i), tiles);
-      DecayChunkBackward<Attention>{op, to, tiles, own, b, h, tokens_of(i)}.run(state_of(i), dy, ds);
+      typename ChunkBackward<Attention>::Type{op, to, tiles, own, b, h, tokens_of(i)}.run(state_of(i), dy, ds);
     }
   }
 };
 
 }  // namespace detail
 
-/// The backward pass of decay_attention_scan, whose checkpoints these are. dstate holds the cotangents of the last states
-/// and then those of the first ones. Writes the cotangents of queries, keys, values and gates of real tokens.
+/// The backward pass of decay_attention_scan, whose checkpoints these are. dstate holds the cotangents of the last
+/// states and then those of the first ones. Writes the cotangents of queries, keys, values and gates of real tokens.
 template <class Attention, Scalar S = typename Attention::scalar_type>
 void decay_attention_backward(const Attention& op, const DecayGradients<S>& to, SequenceView<const S> dy,
                               const DecayState<S>& dstate, const DecayCheckpoints<S>& kept, Workspace& workspace) {
   const Workspace::Scope scope(workspace);
-  const Index sequences = dy.batch * op.sizes.heads, work = sequences * dy.time * op.sizes.key_dim * op.sizes.value_dim * 6;
+  const Index sequences = dy.batch * op.sizes.heads,
+              work = sequences * dy.time * op.sizes.key_dim * op.sizes.value_dim * 6;
   const ScanGrid grid{sequences, dy.time, kept.segment, worker_count(sequences, work), Direction::backward};
   const Index chunk = std::min(decay_chunk<typename Attention::Policy, S>(op.sizes), kept.segment);
   detail::DecayScanBackward<Attention> scan{op, to, dy, dstate, kept, chunk, nullptr};

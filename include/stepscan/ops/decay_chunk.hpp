@@ -35,14 +35,17 @@ struct DecayAttention {
   using Policy = Decay;
   using Reading = Read;
   using FeatureMap = Map;
+  using Tiles = DecayTiles<S>;
+  using Monoid = DecayAction<S, Decay::per_channel, Decay::stabilised>;
+  using Element = typename Monoid::Element;
 
-  DecaySizes sizes;
+  DecaySizes sizes{};
   S scale{1};
   S eps{0};
-  Decay policy;
-  SequenceView<const S> q;
-  SequenceView<const S> k;
-  SequenceView<const S> v;
+  Decay policy{};
+  SequenceView<const S> q{};
+  SequenceView<const S> k{};
+  SequenceView<const S> v{};
   Index shared = 1;  ///< as many heads in a row share their queries and keys
 
   [[nodiscard]] const S* query(Index b, Index h, Index t) const noexcept {
@@ -66,13 +69,19 @@ struct DecayAttention {
   /// The state of the s-th of all heads, where each part is a tensor [batch, heads, ...].
   [[nodiscard]] DecayState<S> state_of(const DecayState<S>& all, Index s) const noexcept {
     return {all.matrix + s * sizes.key_dim * sizes.value_dim,
-            Read::normalised ? all.normaliser + s * sizes.key_dim : nullptr, Decay::stabilised ? all.maximum + s : nullptr};
+            Read::normalised ? all.normaliser + s * sizes.key_dim : nullptr,
+            Decay::stabilised ? all.maximum + s : nullptr};
   }
   void copy_state(const DecayState<S>& from, const DecayState<S>& to) const noexcept {
     std::copy_n(from.matrix, sizes.key_dim * sizes.value_dim, to.matrix);
     if (Read::normalised) std::copy_n(from.normaliser, sizes.key_dim, to.normaliser);
     if (Decay::stabilised) *to.maximum = *from.maximum;
   }
+
+  /// What a run of tokens does to a state, in a row of numbers.
+  [[nodiscard]] Monoid monoid() const noexcept { return {sizes.key_dim, sizes.value_dim}; }
+  [[nodiscard]] Index element_size() const noexcept { return monoid().decay_size() + state_size(); }
+  [[nodiscard]] Element element_at(S* data) const noexcept { return {data, state_at(data + monoid().decay_size())}; }
 
   [[nodiscard]] Index tile_size(Index chunk) const noexcept {
     return DecayTiles<S>::size(chunk, sizes.key_dim, Decay::per_channel);
@@ -109,11 +118,16 @@ struct DecayAttention {
     tiles.template score<Decay>(tokens.size());
   }
 
+  /// The rows that a chunk's keys write to the state that enters it: the values.
+  [[nodiscard]] MatrixView<const S> written(Index b, Index h, TokenRange tokens, DecayTiles<S>&,
+                                            const DecayState<S>&) const noexcept {
+    return values(b, h, tokens);
+  }
+
   /// y of a chunk; the divisors stay in the tiles.
-  void read(Index b, Index h, TokenRange tokens, DecayTiles<S>& tiles, const DecayState<S>& state,
-            MatrixView<S> y) const noexcept {
-    const Index n = tokens.size();
-    small_multiply<S>(factor<S>(tiles.scores_of(n)), values(b, h, tokens), y, {}, Part::lower);
+  void read(MatrixView<const S> rows, DecayTiles<S>& tiles, const DecayState<S>& state, MatrixView<S> y) const noexcept {
+    const Index n = rows.rows;
+    small_multiply<S>(factor<S>(tiles.scores_of(n)), rows, y, {}, Part::lower);
     small_multiply_add<S>(factor<S>(tiles.decayed_queries.middle_rows(0, n)),
                           {state.matrix, sizes.key_dim, sizes.value_dim}, y);
     if constexpr (Read::normalised) {
@@ -128,10 +142,10 @@ struct DecayAttention {
   }
 
   /// The state from before a chunk to behind it.
-  void update(Index b, Index h, TokenRange tokens, const DecayTiles<S>& tiles, const DecayState<S>& state) const noexcept {
-    const Index n = tokens.size();
+  void update(MatrixView<const S> rows, const DecayTiles<S>& tiles, const DecayState<S>& state) const noexcept {
+    const Index n = rows.rows;
     const MatrixView<const S> keys = MatrixView<const S>(tiles.decayed_keys).middle_cols(0, n);
-    small_multiply<S>(factor<S>(keys), values(b, h, tokens), {state.matrix, sizes.key_dim, sizes.value_dim},
+    small_multiply<S>(factor<S>(keys), rows, {state.matrix, sizes.key_dim, sizes.value_dim},
                       {true, tiles.state_decay, Decay::per_channel ? 1 : 0});
     if constexpr (Read::normalised) {
       for (Index d = 0; d < sizes.key_dim; ++d) {
@@ -143,11 +157,19 @@ struct DecayAttention {
     if constexpr (Decay::stabilised) *state.maximum = tiles.weights.maximum[n - 1];
   }
 
+  /// A chunk behind those that the element sums up.
+  void append(Index b, Index h, TokenRange tokens, DecayTiles<S>& tiles, const Element& element) const noexcept {
+    weigh(b, h, tokens, element.state, tiles);
+    monoid().append(element, tiles, tokens.size());
+    decay_keys(b, h, tokens, tiles);
+    update(values(b, h, tokens), tiles, element.state);
+  }
+
   /// One token: the state moves on and is read in one pass.
   void token(Index b, Index h, Index t, DecayTiles<S>& tiles, const DecayState<S>& state, S* y) const noexcept {
     weigh(b, h, {t, t + 1}, state, tiles);
     load(query(b, h, t), scale, tiles.queries.data);
-    load(key(b, h, t), Decay::stabilised ? *tiles.weights.input : S{1}, tiles.keys.data);
+    load(key(b, h, t), Decay::weighted ? *tiles.weights.input : S{1}, tiles.keys.data);
     detail::advance_state<Decay::per_channel>(tiles.weights.decay, tiles.queries.data, tiles.keys.data,
                                               v.token(b, t) + h * sizes.value_dim, sizes.key_dim, sizes.value_dim,
                                               state.matrix, y);

@@ -10,20 +10,20 @@
 /// What tells linear attention, retention, SSD, GLA and mLSTM apart: how much of the state a token keeps,
 ///   S_t = a_t S_(t-1) + b_t k_t v_t^T
 /// with a_t one, fixed per head, a number per token, or a number per token and key channel, and b_t other than one for
-/// mLSTM alone. Decays arrive as logarithms <= 0 and are used as a = exp(g) in (0, 1]: products of them may underflow to
-/// 0, which is right, and nothing overflows.
+/// SSD and mLSTM alone. Decays arrive as logarithms <= 0 and are used as a = exp(g) in (0, 1]: products of them may
+/// underflow to 0, which is right, and nothing overflows.
 ///
-/// A policy's `weigh` writes the weights of a run of tokens of one head; its `pull_back` takes the cotangents of log a and
-/// log b to those of its gates.
+/// A policy's `weigh` writes the weights of a run of tokens of one head; its `pull_back` takes the cotangents of log a
+/// and log b to those of its gates.
 namespace stepscan::inline STEPSCAN_ISA {
 
 /// Weights of a run of tokens of one head, in memory of the caller.
 template <Scalar S>
 struct DecayWeights {
-  S* decay = nullptr;    ///< a [tokens], or [tokens, key_dim] per channel
-  /// Of stabilised policies, [tokens] each: b, log b, the maximum m behind each token, and the logarithm of the decay
+  S* decay = nullptr;  ///< a [tokens], or [tokens, key_dim] per channel
+  S* input = nullptr;  ///< b [tokens], of weighted policies
+  /// Of stabilised policies, [tokens] each: log b, the maximum m behind each token, and the logarithm of the decay
   /// before stabilisation.
-  S* input = nullptr;
   S* log_input = nullptr;
   S* maximum = nullptr;
   S* log_decay = nullptr;
@@ -36,9 +36,10 @@ struct DecayCotangents {
   S* input = nullptr;
 };
 
-/// What a policy of decays that is neither per channel nor stabilised need not say.
+/// What a policy need not say whose decays are one number per token and whose b is 1.
 struct ScalarPolicy {
   static constexpr bool per_channel = false;
+  static constexpr bool weighted = false;
   static constexpr bool stabilised = false;
 };
 
@@ -77,10 +78,37 @@ struct TokenDecay : ScalarPolicy {
   }
 };
 
+/// One decay and one weight b of the input per token and head, as Mamba-2's steps give them: the decays as logarithms,
+/// the cotangent of b as that of its logarithm.
+template <Scalar S>
+struct WeightedDecay : ScalarPolicy {
+  static constexpr bool weighted = true;
+
+  SequenceView<const S> log_decay;  ///< [batch, time, heads]
+  SequenceView<const S> weight;     ///< [batch, time, heads], >= 0
+  SequenceView<S> dlog_decay;       ///< of a backward pass
+  SequenceView<S> dlog_weight;
+
+  void weigh(Index b, Index head, TokenRange tokens, S, const DecayWeights<S>& to) const noexcept {
+    for (Index t = 0; t < tokens.size(); ++t) {
+      to.decay[t] = log_decay.token(b, tokens.begin + t)[head];
+      to.input[t] = weight.token(b, tokens.begin + t)[head];
+    }
+    transform(to.decay, to.decay, tokens.size(), [](Simd<S> g) { return exp(g); });
+  }
+  void pull_back(Index b, Index head, TokenRange tokens, const DecayCotangents<S>& from) const noexcept {
+    for (Index t = 0; t < tokens.size(); ++t) {
+      dlog_decay.token(b, tokens.begin + t)[head] = from.decay[t];
+      dlog_weight.token(b, tokens.begin + t)[head] = from.input[t];
+    }
+  }
+};
+
 /// One decay per token, head and key channel: gated linear attention.
 template <Scalar S>
 struct ChannelDecay {
   static constexpr bool per_channel = true;
+  static constexpr bool weighted = false;
   static constexpr bool stabilised = false;
 
   Index key_dim = 0;

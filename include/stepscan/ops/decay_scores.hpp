@@ -107,9 +107,7 @@ struct DecayTiles {
     state_decay = take(per_channel ? key_dim : 1);
   }
 
-  [[nodiscard]] MatrixView<const S> scores_of(Index n) const noexcept {
-    return {scores.data, n, n, scores.stride};
-  }
+  [[nodiscard]] MatrixView<const S> scores_of(Index n) const noexcept { return {scores.data, n, n, scores.stride}; }
 
   /// Scores, decayed queries and keys, and the state's decay, from n queries, keys and weights.
   template <class Policy>
@@ -136,7 +134,7 @@ struct DecayTiles {
       const S a = weights.decay[i];
       S* const row = pairs.row(i);
       for (Index j = 0; j < i; ++j) row[j] = a * pairs(i - 1, j);
-      row[i] = Policy::stabilised ? weights.input[i] : S{1};
+      row[i] = Policy::weighted ? weights.input[i] : S{1};
       std::fill(row + i + 1, row + c, S{0});
       product *= a;
       query_weights[i] = product;
@@ -158,8 +156,8 @@ struct DecayTiles {
     }
   }
 
-  /// Running multiplication with a token per lane: when token i comes, the lanes j < i of w = k_j are multiplied by a_i,
-  /// and P_i accumulates q_i w over the channels without a sum across lanes. In the end w is Kd^T.
+  /// Running multiplication with a token per lane: when token i comes, the lanes j < i of w = k_j are multiplied by
+  /// a_i, and P_i accumulates q_i w over the channels without a sum across lanes. In the end w is Kd^T.
   void score_channels(Index n) noexcept {
     constexpr Index width = simd_width<S>;
     STEPSCAN_ASSERT(n <= width);

@@ -60,6 +60,14 @@ struct GateParameters {
   }
 };
 
+/// Whether one row at a time is worth a packing of its own (ops/gated_row.hpp): a single head whose recurrent weights lie
+/// beyond the first cache level. In it, activations cost more in their turn than together.
+template <class Cell, class Stored>
+[[nodiscard]] constexpr bool row_pays(Index heads, Index head_dim) noexcept {
+  const Index bytes = static_cast<Index>(Cell::recurrent_gates * sizeof(Stored)) * head_dim * head_dim;
+  return heads == 1 && !Cell::late_candidate && (head_dim == Dynamic || bytes > target_machine.l1_bytes);
+}
+
 /// Multiplies with the parameters as they lie.
 template <class Cell, Scalar S, Index Inputs, Index Heads, Index HeadDim>
 class PlainGates {
@@ -126,6 +134,8 @@ class PackedGates {
 
  public:
   using Parameters = GateParameters<S, Inputs, Heads, HeadDim>;
+  using StoredType = Stored;
+  static constexpr Index static_hidden = Hidden;
 
   /// Numbers of weights and of biases that pack() writes.
   [[nodiscard]] static Index weight_count(const Parameters& p) noexcept {
@@ -161,8 +171,21 @@ class PackedGates {
   PackedGates(const Parameters& p, const Stored* weights, const S* bias) noexcept
       : PackedGates(p.input.data != nullptr, p.input.cols, p.heads, p.head_dim(), weights, bias) {}
   PackedGates(bool projects, Extent<Inputs> inputs, Extent<Heads> heads, Extent<HeadDim> head_dim, const Stored* weights,
-              const S* bias) noexcept
-      : weights_(weights), bias_(bias), projects_(projects), inputs_(inputs), heads_(heads), dim_(head_dim) {}
+              const S* bias, const Stored* row_weights = nullptr) noexcept
+      : weights_(weights),
+        bias_(bias),
+        row_weights_(row_weights),
+        projects_(projects),
+        inputs_(inputs),
+        heads_(heads),
+        dim_(head_dim) {}
+
+  /// The recurrent weights as GatedRow packs them, for one row at a time; null where nobody has packed them.
+  [[nodiscard]] const Stored* row_weights() const noexcept
+    requires(row_pays<Cell, Stored>(Heads, HeadDim))
+  {
+    return row_weights_;
+  }
 
   [[nodiscard]] constexpr Extent<Hidden> hidden() const noexcept { return heads_ * dim_; }
 
@@ -268,6 +291,7 @@ class PackedGates {
 
   const Stored* weights_;
   const S* bias_;
+  const Stored* row_weights_ = nullptr;
   bool projects_;
   [[no_unique_address]] Extent<Inputs> inputs_;
   [[no_unique_address]] Extent<Heads> heads_;

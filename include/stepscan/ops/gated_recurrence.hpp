@@ -8,6 +8,7 @@
 #include <stepscan/kernels/lanes.hpp>
 #include <stepscan/kernels/math.hpp>
 #include <stepscan/ops/gate_weights.hpp>
+#include <stepscan/ops/gated_row.hpp>
 
 /// Nonlinear recurrences with gates: LSTM, GRU, Elman, sLSTM, with one head or many. A cell (ops/lstm.hpp and its
 /// neighbours) is the pointwise part, from one row of pre-activations and the state to the next state; the weights
@@ -27,7 +28,7 @@ template <class T, std::size_t Count>
 
 /// The views of a cell's state.
 template <class Cell, class State>
-[[nodiscard]] auto state_rows(State& state) noexcept {
+[[nodiscard, gnu::always_inline]] inline auto state_rows(State& state) noexcept {
   using T = std::remove_reference_t<decltype(*state.h.data())>;
   StateRows<T, Cell::states> rows;
   std::size_t i = 0;
@@ -81,6 +82,23 @@ void advance(const Weights& weights, const StateRows<S, Cell::states>& state, Ma
   }
 }
 
+/// The same where nobody asks for the pre-activations: a single row takes the weights packed for it, where there are any.
+template <class Cell, class Math = Exact, Scalar S, class Weights>
+void advance_state(const Weights& weights, const StateRows<S, Cell::states>& state, MatrixView<S> gates,
+                   MatrixView<S> late, MatrixView<S> y, bool backwards) noexcept {
+  if constexpr (requires { weights.row_weights(); }) {
+    if (gates.rows == 1 && weights.row_weights() != nullptr) {
+      std::array<S*, Cell::states> rows;
+      for (std::size_t i = 0; i < Cell::states; ++i) rows[i] = state[i].data;
+      const GatedRow<Cell, S, Weights::static_hidden, typename Weights::StoredType> row(weights.row_weights(),
+                                                                                        weights.hidden());
+      row.template advance<Math>(gates.data, rows, y.data, backwards);
+      return;
+    }
+  }
+  advance<Cell, Math>(weights, state, gates, late, y, backwards);
+}
+
 /// Numbers of scratch that `step` needs per batch member.
 template <class Cell>
 [[nodiscard]] constexpr Index step_scratch(Index hidden) noexcept {
@@ -95,7 +113,7 @@ void step(const Weights& weights, const StateRows<S, Cell::states>& state, Matri
   const MatrixView<S> gates(scratch, Index{x.rows}, width);
   const MatrixView<S> late(scratch + x.rows * width, Index{x.rows}, hidden);
   weights.project(x, gates);
-  advance<Cell, Math>(weights, state, gates, late, y, backwards);
+  advance_state<Cell, Math>(weights, state, gates, late, y, backwards);
 }
 
 /// The form Recurrent: token after token, as `step`.
@@ -175,8 +193,9 @@ void scan_chunked(const Weights& weights, const StateRows<S, Cell::states>& stat
       detail::project_chunk(weights, inputs, gates, rows);
       for (Index t = 0; t < count; ++t) {
         for_each_active_run(inputs, t, [&](Index first, Index active) {
-          advance<Cell, Math>(weights, middle_rows(own_state, first, active), gates.frame(t).middle_rows(first, active),
-                              late.middle_rows(0, active), outputs.frame(t).middle_rows(first, active), t % 2 != 0);
+          advance_state<Cell, Math>(weights, middle_rows(own_state, first, active),
+                                    gates.frame(t).middle_rows(first, active), late.middle_rows(0, active),
+                                    outputs.frame(t).middle_rows(first, active), t % 2 != 0);
         });
       }
     }

@@ -10,6 +10,7 @@ namespace stepscan::inline STEPSCAN_ISA {
 template <Scalar S>
 struct MlstmGates {
   static constexpr bool per_channel = false;
+  static constexpr bool weighted = true;
   static constexpr bool stabilised = true;
 
   SequenceView<const S> input_gate;

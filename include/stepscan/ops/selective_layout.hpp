@@ -82,23 +82,29 @@ template <class F>
 /// `count` numbers, zeros behind them. Touches no memory behind the last one.
 template <Scalar S>
 [[nodiscard, gnu::always_inline]] inline SelectiveLanes<S> load_channels(const S* p, Index count) noexcept {
+  constexpr Index width = simd_width<S>;
   SelectiveLanes<S> x;
-  for_each_register([&](std::size_t r) {
-    const Index at = static_cast<Index>(r) * simd_width<S>, left = count - at;
-    x[r] = left >= simd_width<S> ? load(p + at) : left > 0 ? load_n(p + at, left) : Simd<S>(S{0});
-  });
+  if (count == selective_lanes<S>) [[likely]] {
+    for (Index r = 0; r < selective_registers; ++r) x[static_cast<std::size_t>(r)] = load(p + r * width);
+  } else {
+    for (Index r = 0; r < selective_registers; ++r) {
+      const Index inside = std::clamp<Index>(count - r * width, 0, width);
+      x[static_cast<std::size_t>(r)] = inside > 0 ? load_n(p + r * width, inside) : Simd<S>(S{0});
+    }
+  }
   return x;
 }
 template <Scalar S>
 [[gnu::always_inline]] inline void store_channels(S* p, const SelectiveLanes<S>& x, Index count) noexcept {
-  for_each_register([&](std::size_t r) {
-    const Index at = static_cast<Index>(r) * simd_width<S>, left = count - at;
-    if (left >= simd_width<S>) {
-      store(p + at, x[r]);
-    } else if (left > 0) {
-      store_n(p + at, x[r], left);
+  constexpr Index width = simd_width<S>;
+  if (count == selective_lanes<S>) [[likely]] {
+    for (Index r = 0; r < selective_registers; ++r) store(p + r * width, x[static_cast<std::size_t>(r)]);
+  } else {
+    for (Index r = 0; r < selective_registers; ++r) {
+      const Index inside = std::clamp<Index>(count - r * width, 0, width);
+      if (inside > 0) store_n(p + r * width, x[static_cast<std::size_t>(r)], inside);
     }
-  });
+  }
 }
 
 /// A parameter [features, state_size] as it lies in memory, and perhaps as strips [state_size, lanes] one behind the

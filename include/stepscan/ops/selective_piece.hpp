@@ -30,8 +30,7 @@ template <Scalar S>
 }
 
 /// u, delta [batch, time, features]; B, C [batch, time, groups * state_size], or of null data: constant parameters;
-/// z [batch, time, features], or of null data: no gate. Lengths are those of u.
-/// The cotangents of all these, of null data where they are.
+/// z [batch, time, features], or of null data: no gate. Lengths are those of u. Also their cotangents.
 template <class T>
 struct SelectiveSequences {
   SequenceView<T> u, delta, B, C, z;
@@ -46,7 +45,7 @@ inline constexpr S selective_log2_e = S(1.4426950408889634074);
 
 /// Strips go through this many tokens in turn: the inputs of a block's tokens stay in the second cache level, and the
 /// states that a backward pass computes again in the first two.
-inline constexpr Index selective_piece = 16;
+inline constexpr Index selective_piece = 32;
 
 /// s_t = delta_t + delta_bias
 template <Scalar S>
@@ -134,7 +133,7 @@ struct SelectivePiece {
   }
 
   /// dt and dt u. Whether all |dt A| are within the range of the exponential.
-  [[nodiscard, gnu::noinline]] bool load_tokens(const S* a) const noexcept {
+  [[nodiscard, gnu::noinline, gnu::flatten]] bool load_tokens(const S* a) const noexcept {
     const SelectiveLanes<S> largest = load_channels(a + p.layout.state_size * lanes, lanes);
     bool in_range = true;
     for (Index t = tokens.begin; t < tokens.end; ++t) {
@@ -163,7 +162,7 @@ struct SelectivePiece {
   }
 
   /// y = (C h + D u) silu(z)
-  [[gnu::noinline]] void write_outputs(const SequenceView<S>& y) const noexcept {
+  [[gnu::noinline, gnu::flatten]] void write_outputs(const SequenceView<S>& y) const noexcept {
     SelectiveLanes<S> skip;
     if (p.skip != nullptr) skip = load_channels(p.skip + strip.first, strip.count);
     for (Index t = tokens.begin; t < tokens.end; ++t) {
@@ -182,7 +181,7 @@ struct SelectivePiece {
 
  private:
   template <bool Broadcast, bool Keep, bool InRange>
-  [[gnu::noinline]] void move_states_within(const S* a, S* h, S* decays) const noexcept {
+  [[gnu::noinline, gnu::flatten]] void move_states_within(const S* a, S* h, S* decays) const noexcept {
     const Index state_size = p.layout.state_size, size = state_size * lanes;
     for (Index i = 0; i < tokens.size(); ++i) {
       const SelectiveWeights<S, Broadcast> w = weights<Broadcast>(tokens.begin + i);

@@ -31,14 +31,6 @@ namespace detail {
   return {begin, std::min({begin + selective_piece, chunk + grid.chunk, length})};
 }
 
-/// Asks for the channels of a token that a strip comes to later: rows lie too far apart for the processor to foresee
-/// it.
-template <class T>
-[[gnu::always_inline]] inline void prefetch_channels(const SequenceView<T>& x, const SelectiveStrip& strip, Index b,
-                                                     Index t) noexcept {
-  if (x.data != nullptr && t >= 0 && t < x.time) __builtin_prefetch(x.token(b, t) + strip.first);
-}
-
 /// A sequence of the executors is one block of channels of one batch member; its states lie as strips. Emit also keeps,
 /// where there is room, the states that enter every piece.
 template <class Math, Scalar S>
@@ -84,7 +76,6 @@ struct SelectiveScanOperation {
       }
       p.layout.for_each_strip(block, [&](const SelectiveStrip& strip, Index number) {
         const SelectivePiece<Math, S> piece = piece_of(job, strip, number, tokens);
-        prefetch(piece);
         move(piece, state[0] + number % p.layout.strips_per_block * p.layout.strip_size());
         piece.write_outputs(y);
       });
@@ -111,16 +102,6 @@ struct SelectiveScanOperation {
       piece.template move_states<true>(piece.A(), h);
     } else {
       piece.template move_states<false>(piece.A(), h);
-    }
-  }
-
-  /// The strip's inputs of the next piece: rows lie too far apart for the processor to foresee them.
-  void prefetch(const SelectivePiece<Math, S>& piece) const noexcept {
-    for (Index t = piece.tokens.begin; t < piece.tokens.end; ++t) {
-      for (const SequenceView<const S>& x : {in.u, in.delta, in.z}) {
-        prefetch_channels(x, piece.strip, piece.member, t + selective_piece);
-      }
-      prefetch_channels(y, piece.strip, piece.member, t + selective_piece);
     }
   }
 

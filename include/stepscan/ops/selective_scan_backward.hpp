@@ -98,7 +98,6 @@ struct SelectiveScanBackward {
       const Piece piece{p, in, strip, number, member(job.sequence), job.tokens, forward};
       const Index at = number % p.layout.strips_per_block, first = at * p.layout.strip_size();
       const S* a = piece.A();
-      prefetch(piece);
       std::copy_n(checkpoints + number_of_piece * p.layout.block_size() + first, p.layout.strip_size(), room.states);
       const Places places{a, m + first, sum.A + first, sum.B + first, sum.C + first};
       if (broadcast) {
@@ -128,16 +127,8 @@ struct SelectiveScanBackward {
     S* dC;
   };
 
-  void prefetch(const Piece& piece) const noexcept {
-    for (Index t = piece.tokens.begin - selective_piece; t < piece.tokens.begin; ++t) {
-      for (const SequenceView<const S>& x : {in.u, in.delta, in.z, dy})
-        prefetch_channels(x, piece.strip, piece.member, t);
-      for (const SequenceView<S>& x : {d.u, d.delta, d.z}) prefetch_channels(x, piece.strip, piece.member, t);
-    }
-  }
-
   /// dyo_t; writes dz_t = dy_t yo_t silu'(z_t).
-  [[gnu::noinline]] void pull_gate(const Piece& piece, const SelectivePieceRoom<S>& room) const noexcept {
+  [[gnu::noinline, gnu::flatten]] void pull_gate(const Piece& piece, const SelectivePieceRoom<S>& room) const noexcept {
     const SelectiveStrip& strip = piece.strip;
     for (Index t = piece.tokens.begin; t < piece.tokens.end; ++t) {
       const Index i = (t - piece.tokens.begin) * lanes;
@@ -163,8 +154,8 @@ struct SelectiveScanBackward {
   /// From the last token to the first: m, dA, and what goes to B, C, dt and u. Never inlined, as the loop of the
   /// forward pass.
   template <bool Broadcast>
-  [[gnu::noinline]] void pull_states(const Piece& piece, const SelectivePieceRoom<S>& room,
-                                     const Places& at) const noexcept {
+  [[gnu::noinline, gnu::flatten]] void pull_states(const Piece& piece, const SelectivePieceRoom<S>& room,
+                                                   const Places& at) const noexcept {
     constexpr Index width = simd_width<S>;
     const Index state_size = p.layout.state_size, size = state_size * lanes;
     const bool constant_B = in.B.data == nullptr, constant_C = in.C.data == nullptr;
@@ -206,8 +197,8 @@ struct SelectiveScanBackward {
   }
 
   /// du and ddelta, and their sums for D and delta_bias.
-  [[gnu::noinline]] void write_cotangents(const Piece& piece, const SelectivePieceRoom<S>& room, S* dskip,
-                                          S* dbias) const noexcept {
+  [[gnu::noinline, gnu::flatten]] void write_cotangents(const Piece& piece, const SelectivePieceRoom<S>& room, S* dskip,
+                                                        S* dbias) const noexcept {
     constexpr S ln2 = S(0.69314718055994530942);
     const SelectiveStrip& strip = piece.strip;
     SelectiveLanes<S> skip, skip_sum = load_channels(dskip, lanes), bias_sum = load_channels(dbias, lanes);

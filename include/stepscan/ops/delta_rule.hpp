@@ -1,0 +1,178 @@
+#pragma once
+
+#include <stepscan/ops/decay_attention.hpp>
+#include <stepscan/scan/dense_affine.hpp>
+
+/// The delta rule (DeltaNet, arXiv 2406.06484; gated: arXiv 2412.06464): a token corrects what the decayed state
+/// answers to its key,
+///   S' = a_t S_(t-1),   u_t = beta_t (v_t - S'^T k_t),   S_t = S' + k_t u_t^T,   y_t = scale q_t^T S_t
+/// Once the rows u of a chunk are known, the chunk is that of linear attention with u in the place of v
+/// (ops/decay_chunk.hpp). They solve a unit lower triangular system (the UT transform): with b_i the product of decays
+/// up to token i, and E_ij that behind token j up to token i,
+///   u_i = beta_i e_i,   e_i = v_i - b_i S_in^T k_i - sum_(j<i) N_ij u_j,   N_ij = E_ij k_i . k_j
+/// by forward substitution, which stays accurate where keys are nearly parallel and beta near 1.
+namespace stepscan::inline STEPSCAN_ISA {
+
+/// The maps S -> A S + U, A [key_dim, key_dim] dense: what a run of tokens does to a state.
+template <Scalar S>
+struct DeltaAction {
+  struct Element {
+    S* A = nullptr;
+    S* U = nullptr;
+  };
+  using State = DecayState<S>;
+
+  DenseAffine<S> maps;
+
+  void identity(const Element& out) const noexcept { maps.identity({{out.A}, {out.U}}); }
+  void combine(const Element& earlier, const Element& later, const Element& out) const noexcept {
+    maps.combine({{earlier.A}, {earlier.U}}, {{later.A}, {later.U}}, {{out.A}, {out.U}});
+  }
+  void act(const Element& element, const State& from, const State& to) const noexcept {
+    maps.act({{element.A}, {element.U}}, {from.matrix}, {to.matrix});
+  }
+};
+static_assert(Action<DeltaAction<float>>);
+
+/// The tiles of a chunk, with the system and its solution.
+template <Scalar S>
+struct DeltaTiles : DecayTiles<S> {
+  MatrixView<S> products;  ///< N [chunk, chunk], strictly lower
+  MatrixView<S> errors;    ///< e [chunk, value_dim or key_dim]
+  MatrixView<S> rows;      ///< u, as e
+  S* beta = nullptr;       ///< [chunk]
+
+  static constexpr Index size(Index chunk, const DecaySizes& sizes) noexcept {
+    const Index c = DecayTiles<S>::padded(chunk), most = std::max(sizes.key_dim, sizes.value_dim);
+    return DecayTiles<S>::size(chunk, sizes.key_dim, false) + c * c + 2 * c * most + c;
+  }
+  DeltaTiles(S* memory, Index chunk, const DecaySizes& sizes) noexcept
+      : DecayTiles<S>(memory, chunk, sizes.key_dim, false) {
+    const Index c = DecayTiles<S>::padded(chunk), most = std::max(sizes.key_dim, sizes.value_dim);
+    memory += DecayTiles<S>::size(chunk, sizes.key_dim, false);
+    products = {memory, c, c};
+    errors = {memory + c * c, c, most};
+    rows = {errors.data + c * most, c, most};
+    beta = rows.data + c * most;
+  }
+
+  /// N of n keys whose decays have been worked out.
+  void multiply_keys(Index n) noexcept {
+    small_multiply<S>(factor<S>(this->keys.middle_rows(0, n)), this->transposed_keys, products.middle_rows(0, n));
+    for (Index i = 0; i < n; ++i) {
+      for (Index j = 0; j < i; ++j) products(i, j) *= this->pairs(i, j);
+      for (Index j = i; j < products.cols; ++j) products(i, j) = 0;
+    }
+  }
+
+  /// u and e for a state [key_dim, columns] that enters the chunk, and values [n, columns] (none: all zero).
+  void solve(Index n, MatrixView<const S> state, MatrixView<const S> values) noexcept {
+    const Index columns = state.cols;
+    const MatrixView<S> e = errors.middle_rows(0, n).middle_cols(0, columns);
+    small_multiply<S>(factor<S>(this->keys.middle_rows(0, n)), state, e);
+    for_each_lanes<S>(columns, [&](Index c, auto lanes) {
+      for (Index i = 0; i < n; ++i) {
+        const Simd<S> wanted = values.data == nullptr ? Simd<S>(S{0}) : lanes.load(values.row(i) + c);
+        Simd<S> error = fma(Simd<S>(-this->query_weights[i]), lanes.load(errors.row(i) + c), wanted);
+        for (Index j = 0; j < i; ++j) error = fma(Simd<S>(-products(i, j)), lanes.load(rows.row(j) + c), error);
+        lanes.store(errors.row(i) + c, error);
+        lanes.store(rows.row(i) + c, Simd<S>(beta[i]) * error);
+      }
+    });
+  }
+};
+
+/// Attention by the delta rule; decays are NoDecay or a number per token. beta [batch, time, heads].
+template <Scalar S, class Decay>
+struct DeltaAttention : DecayAttention<S, Decay> {
+  static_assert(!Decay::per_channel && !Decay::stabilised);
+  using Base = DecayAttention<S, Decay>;
+  using Tiles = DeltaTiles<S>;
+  using Monoid = DeltaAction<S>;
+  using Element = typename Monoid::Element;
+
+  SequenceView<const S> beta;
+  SequenceView<S> dbeta;     ///< of a backward pass
+  bool unit_length = false;  ///< queries and keys are divided by sqrt(|x|^2 + 1e-6) first
+
+  [[nodiscard]] Monoid monoid() const noexcept { return {{this->sizes.key_dim, this->sizes.value_dim}}; }
+  [[nodiscard]] Index element_size() const noexcept {
+    return this->sizes.key_dim * (this->sizes.key_dim + this->sizes.value_dim);
+  }
+  [[nodiscard]] Element element_at(S* data) const noexcept {
+    return {data, data + this->sizes.key_dim * this->sizes.key_dim};
+  }
+  [[nodiscard]] Index tile_size(Index chunk) const noexcept { return Tiles::size(chunk, this->sizes); }
+  [[nodiscard]] Tiles tiles(S* memory, Index chunk) const noexcept { return Tiles(memory, chunk, this->sizes); }
+
+  /// What a query or key is divided by.
+  [[nodiscard]] S length_of(const S* x) const noexcept {
+    return unit_length ? std::sqrt(dot(x, x, this->sizes.key_dim) + S(1e-6)) : S{1};
+  }
+
+  void prepare(Index b, Index h, TokenRange tokens, Tiles& tiles) const noexcept {
+    for (Index t = 0; t < tokens.size(); ++t) {
+      const S* query = this->query(b, h, tokens.begin + t);
+      this->load(query, this->scale / length_of(query), tiles.queries.row(t));
+    }
+    correct(b, h, tokens, tiles);
+  }
+  void decay_keys(Index b, Index h, TokenRange tokens, Tiles& tiles) const noexcept {
+    for (Index t = 0; t < tokens.size(); ++t) std::fill_n(tiles.queries.row(t), this->sizes.key_dim, S{0});
+    correct(b, h, tokens, tiles);
+  }
+
+  [[nodiscard]] MatrixView<const S> written(Index b, Index h, TokenRange tokens, Tiles& tiles,
+                                            const DecayState<S>& state) const noexcept {
+    const Index values = this->sizes.value_dim;
+    tiles.solve(tokens.size(), {state.matrix, this->sizes.key_dim, values}, this->values(b, h, tokens));
+    return tiles.rows.middle_rows(0, tokens.size()).middle_cols(0, values);
+  }
+
+  /// U moves on as a state does, A as one whose values are zero.
+  void append(Index b, Index h, TokenRange tokens, Tiles& tiles, const Element& element) const noexcept {
+    const Index n = tokens.size(), keys = this->sizes.key_dim, values = this->sizes.value_dim;
+    this->weigh(b, h, tokens, {}, tiles);
+    decay_keys(b, h, tokens, tiles);
+    const MatrixView<const S> decayed = MatrixView<const S>(tiles.decayed_keys).middle_cols(0, n);
+    const auto move = [&](S* matrix, Index columns, MatrixView<const S> wanted) {
+      const MatrixView<S> state(matrix, keys, columns);
+      tiles.solve(n, state, wanted);
+      small_multiply<S>(factor<S>(decayed), tiles.rows.middle_rows(0, n).middle_cols(0, columns), state,
+                        {true, tiles.state_decay, 0});
+    };
+    move(element.U, values, this->values(b, h, tokens));
+    move(element.A, keys, {});
+  }
+
+  /// One token: what the state answers, then the state moves on and is read in one pass.
+  void token(Index b, Index h, Index t, Tiles& tiles, const DecayState<S>& state, S* y) const noexcept {
+    const Index keys = this->sizes.key_dim, values = this->sizes.value_dim;
+    const S *query = this->query(b, h, t), *key = this->key(b, h, t), *wanted = this->v.token(b, t) + h * values;
+    this->weigh(b, h, {t, t + 1}, state, tiles);
+    this->load(query, this->scale / length_of(query), tiles.queries.data);
+    this->load(key, S{1} / length_of(key), tiles.keys.data);
+    small_multiply<S>(factor<S>(tiles.keys.middle_rows(0, 1)), {state.matrix, keys, values},
+                      {tiles.rows.data, 1, values});
+    const S decay = *tiles.weights.decay, rate = beta.token(b, t)[h];
+    for_each_lanes<S>(values, [&](Index c, auto lanes) {
+      const Simd<S> error = fma(Simd<S>(-decay), lanes.load(tiles.rows.data + c), lanes.load(wanted + c));
+      lanes.store(tiles.rows.data + c, Simd<S>(rate) * error);
+    });
+    detail::advance_state<false>(tiles.weights.decay, tiles.queries.data, tiles.keys.data, tiles.rows.data, keys,
+                                 values, state.matrix, y);
+  }
+
+ private:
+  void correct(Index b, Index h, TokenRange tokens, Tiles& tiles) const noexcept {
+    for (Index t = 0; t < tokens.size(); ++t) {
+      const S* key = this->key(b, h, tokens.begin + t);
+      this->load(key, S{1} / length_of(key), tiles.keys.row(t));
+      tiles.beta[t] = beta.token(b, tokens.begin + t)[h];
+    }
+    tiles.template score<Decay>(tokens.size());
+    tiles.multiply_keys(tokens.size());
+  }
+};
+
+}  // namespace stepscan::inline STEPSCAN_ISA
