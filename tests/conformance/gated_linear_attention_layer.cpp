@@ -18,7 +18,7 @@ void run_with(Case& golden, Session& session, const stepscan::GlaSizes& sizes) {
     layer.log_gate.lowest = static_cast<S>(config.number("clamp_min"));
   }
   layer.eps = static_cast<S>(config.number("norm_eps"));
-  layer.attention.scale = static_cast<S>(config.number("scale"));
+  layer.scale = static_cast<S>(config.number("scale"));
   run_stack(golden, session, stack);
 }
 
