@@ -40,10 +40,6 @@ Index Config::size(const std::string& key, Index least) {
   return static_cast<Index>(number);
 }
 
-double Config::number(const std::string& key) {
-  return value(key, "a number", [](const nlohmann::json& v) { return v.is_number(); }).get<double>();
-}
-
 bool Config::is_null(const std::string& key) {
   return value(key, "a value", [](const nlohmann::json&) { return true; }).is_null();
 }

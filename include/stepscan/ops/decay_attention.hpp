@@ -18,29 +18,28 @@ namespace detail {
 /// Tokens between two checkpoints: a whole number of chunks.
 [[nodiscard]] constexpr Index checkpoint_segment(Index chunk) noexcept { return (63 + chunk) / chunk * chunk; }
 
-/// How a form cuts the tokens: the chunk of the products (1: token after token) and that of the executor. Sequences of
-/// fewer than `short_run` tokens, not worth a chunk's preparation, run token after token: each by its own length, for
-/// its bits must not depend on the batch it is in.
+/// Fewer tokens than this are not worth a chunk's preparation.
+inline constexpr Index shortest_chunk = 4;
+
+/// How a form cuts the tokens: the chunk of the products (1: token after token) and that of the executor.
 struct DecayCut {
   Index chunk = 1;
   Index outer = 0;
-  Index short_run = 0;
 };
 
 template <class Policy, Scalar S>
 [[nodiscard]] constexpr DecayCut decay_cut(const DecaySizes& sizes, Index time, const ScanSchedule& schedule,
                                            bool recurrent) noexcept {
   if (recurrent) return {1, std::max<Index>(time, 1)};
-  const Index short_run = schedule.chunk == 0 ? 4 : 0;
   const Index own = decay_chunk<Policy, S>(sizes);
   if (!schedule.parallel) {
     const Index chunk =
         schedule.chunk > 0 ? (Policy::per_channel ? std::min(schedule.chunk, own) : schedule.chunk) : own;
-    return {chunk, std::max<Index>(time, 1), short_run};
+    return {chunk, std::max<Index>(time, 1)};
   }
   constexpr Index parallel_chunk = 256;
   const Index outer = schedule.chunk > 0 ? schedule.chunk : parallel_chunk;
-  return {std::min(own, outer), outer, short_run};
+  return {std::min(own, outer), outer};
 }
 
 /// Every head of every sequence is scanned by itself. A job runs chunk after chunk, or token after token.
@@ -52,7 +51,7 @@ struct DecayScan {
   Attention op;
   SequenceView<S> y;
   DecayState<S> start;
-  DecayCut cut;
+  Index chunk = 1;
   Index chunks = 1;
   S* scratch = nullptr;  ///< per worker
   S* slots = nullptr;    ///< parallel only: an element and a state per job
@@ -70,23 +69,23 @@ struct DecayScan {
   void summarise(const ScanJob& job, const Element& element) const noexcept {
     monoid().identity(element);
     auto tiles = tiles_of(job);
-    for_each_chunk(job, cut.chunk,
-                   [&](Index b, Index h, TokenRange tokens) { op.append(b, h, tokens, tiles, element); });
+    for_each_chunk(job, [&](Index b, Index h, TokenRange tokens) { op.append(b, h, tokens, tiles, element); });
   }
 
   void emit(const ScanJob& job, const DecayState<S>& state) const noexcept {
     auto tiles = tiles_of(job);
-    const Index chunk = length(job.sequence) < cut.short_run ? 1 : cut.chunk;
-    for_each_chunk(job, chunk, [&](Index b, Index h, TokenRange tokens) {
+    for_each_chunk(job, [&](Index b, Index h, TokenRange tokens) {
       if (kept.data != nullptr && tokens.begin % kept.segment == 0) {
         const Index at = job.sequence * kept.segments + tokens.begin / kept.segment;
         op.copy_state(state, op.state_at(kept.data + at * op.state_size()));
       }
-      S* const out = y.token(b, tokens.begin) + h * op.sizes.value_dim;
-      if (chunk == 1) {
-        op.token(b, h, tokens.begin, tiles, state, out);
+      if (tokens.size() < shortest_chunk) {
+        for (Index t = tokens.begin; t < tokens.end; ++t) {
+          op.token(b, h, t, tiles, state, y.token(b, t) + h * op.sizes.value_dim);
+        }
         return;
       }
+      S* const out = y.token(b, tokens.begin) + h * op.sizes.value_dim;
       op.weigh(b, h, tokens, state, tiles);
       op.prepare(b, h, tokens, tiles);
       const MatrixView<const S> rows = op.written(b, h, tokens, tiles, state);
@@ -100,10 +99,10 @@ struct DecayScan {
     return slots + (s * chunks + i) * (op.element_size() + op.state_size());
   }
   [[nodiscard]] auto tiles_of(const ScanJob& job) const noexcept {
-    return op.tiles(scratch + job.worker * op.tile_size(cut.chunk), cut.chunk);
+    return op.tiles(scratch + job.worker * op.tile_size(chunk), chunk);
   }
   template <class F>
-  void for_each_chunk(const ScanJob& job, Index chunk, F&& f) const noexcept {
+  void for_each_chunk(const ScanJob& job, F&& f) const noexcept {
     for (Index t = job.tokens.begin; t < job.tokens.end; t += chunk) {
       f(job.sequence / head_count(), job.sequence % head_count(), TokenRange{t, std::min(t + chunk, job.tokens.end)});
     }
@@ -126,7 +125,7 @@ void decay_attention_scan(const Attention& op, const DecayState<S>& state, Seque
   const detail::DecayCut cut = detail::decay_cut<typename Attention::Policy, S>(op.sizes, y.time, schedule, recurrent);
   const Index chunks = schedule.parallel ? chunk_count(y.time, cut.outer) : 1;
   const ScanGrid grid{sequences, y.time, cut.outer, worker_count(sequences * chunks, work), Direction::forward};
-  detail::DecayScan<Attention> scan{op, y, state, cut, chunks, nullptr, nullptr, kept};
+  detail::DecayScan<Attention> scan{op, y, state, cut.chunk, chunks, nullptr, nullptr, kept};
   scan.scratch = workspace.take<S>(grid.workers * op.tile_size(cut.chunk));
   if (chunks > 1) scan.slots = workspace.take<S>(sequences * chunks * (op.element_size() + op.state_size()));
   run_scan(scan, grid, schedule);
