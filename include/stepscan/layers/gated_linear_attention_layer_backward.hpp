@@ -71,8 +71,8 @@ struct Training<GatedLinearAttention<S, Model, Heads, KeyDim, ValueDim, Options,
     auto& tapes = tape.parts;
     const SequenceView<const S, Model> x = tape.x;
     const Tokens m = tokens(layer, x, tape.tokens.data());
-    const Tokens d = tokens(layer, x,
-                            tape.workspace.template take<S>(x.batch * x.time * Tokens::features(layer.sizes)));
+    const Tokens d =
+        tokens(layer, x, tape.workspace.template take<S>(x.batch * x.time * Tokens::features(layer.sizes)));
     const SequenceView<S, Model> more = tape.workspace.template sequence<S>(x, x.features);
     NoState none;
     const auto add_to_input = [&](const auto& part, auto& own_tape, const SequenceView<S>& cotangent, auto& own) {
@@ -86,8 +86,8 @@ struct Training<GatedLinearAttention<S, Model, Heads, KeyDim, ValueDim, Options,
           layer.norm(), token_rows(m.o), token_rows(m.output_gate), token_rows(d.normed), {gradient.g_norm.data()},
           token_rows(d.o), token_rows(d.output_gate));
     } else {
-      normalize_backward<Centre::zero, S>(layer.norm(), token_rows(m.o), token_rows(d.normed),
-                                          {gradient.g_norm.data()}, token_rows(d.o));
+      normalize_backward<Centre::zero, S>(layer.norm(), token_rows(m.o), token_rows(d.normed), {gradient.g_norm.data()},
+                                          token_rows(d.o));
     }
     pull_back_attention(layer, tape, m, d, dstate_end, dstate_start);
     log_gate_backward<S>(layer.log_gate, token_rows(m.gates), token_rows(d.log_decay), token_rows(d.gates));
@@ -110,8 +110,8 @@ struct Training<GatedLinearAttention<S, Model, Heads, KeyDim, ValueDim, Options,
 
  private:
   /// From d.o to d.q, d.k, d.v and d.log_decay; heads that share keys, values and decays add up.
-  static void pull_back_attention(const L& layer, Tape& tape, const Tokens& m, const Tokens& d,
-                                  const State& dstate_end, State& dstate_start) {
+  static void pull_back_attention(const L& layer, Tape& tape, const Tokens& m, const Tokens& d, const State& dstate_end,
+                                  State& dstate_start) {
     using detail::token_rows;
     const GlaSizes& n = layer.sizes;
     const Workspace::Scope scope(tape.workspace);
