@@ -17,6 +17,7 @@
 #include <stepscan/layers/elman_rnn.hpp>
 #include <stepscan/layers/gated_delta_rule.hpp>
 #include <stepscan/layers/gated_linear_attention.hpp>
+#include <stepscan/layers/gated_linear_attention_layer.hpp>
 #include <stepscan/layers/group_norm.hpp>
 #include <stepscan/layers/gru.hpp>
 #include <stepscan/layers/layer_norm.hpp>

@@ -40,6 +40,10 @@ Index Config::size(const std::string& key, Index least) {
   return static_cast<Index>(number);
 }
 
+bool Config::is_null(const std::string& key) {
+  return value(key, "a value", [](const nlohmann::json&) { return true; }).is_null();
+}
+
 bool Config::flag(const std::string& key) {
   return value(key, "true or false", [](const nlohmann::json& v) { return v.is_boolean(); }).get<bool>();
 }

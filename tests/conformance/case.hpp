@@ -29,6 +29,8 @@ class Config {
   [[nodiscard]] Index size(const std::string& key, Index least = 1);
   [[nodiscard]] bool flag(const std::string& key);
   [[nodiscard]] double number(const std::string& key);
+  /// Whether the value is null: an option that is not used.
+  [[nodiscard]] bool is_null(const std::string& key);
   /// A list of numbers; null: none.
   [[nodiscard]] std::vector<double> numbers(const std::string& key);
   [[nodiscard]] std::string text(const std::string& key);

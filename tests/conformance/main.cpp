@@ -43,6 +43,7 @@ std::vector<Family> all_families() {
       elman_rnn_family(),
       gated_delta_rule_family(),
       gated_linear_attention_family(),
+      gated_linear_attention_layer_family(),
       gru_family(),
       lightning_attention_family(),
       linear_attention_family(),

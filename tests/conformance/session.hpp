@@ -97,6 +97,7 @@ Family delta_rule_family();
 Family elman_rnn_family();
 Family gated_delta_rule_family();
 Family gated_linear_attention_family();
+Family gated_linear_attention_layer_family();
 Family gru_family();
 Family lightning_attention_family();
 Family linear_attention_family();

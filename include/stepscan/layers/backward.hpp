@@ -7,6 +7,7 @@
 #include <stepscan/layers/conv1d_backward.hpp>
 #include <stepscan/layers/decay_backward.hpp>
 #include <stepscan/layers/gated_backward.hpp>
+#include <stepscan/layers/gated_linear_attention_layer_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
 #include <stepscan/layers/mamba2_ssd_backward.hpp>
 #include <stepscan/layers/mamba_backward.hpp>

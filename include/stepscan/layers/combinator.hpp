@@ -59,6 +59,14 @@ struct FormBlock<Convolution> {
   static constexpr Index tokens = whole_sequence;
 };
 
+/// A layer made of parts keeps to blocks in every form: long ones where several chunks are to be shared.
+template <class Form>
+struct PartsBlock : FormBlock<Form> {};
+template <Index Tokens>
+struct PartsBlock<Parallel<Tokens>> {
+  static constexpr Index tokens = Tokens <= 0 ? 4096 : (4096 + Tokens - 1) / Tokens * Tokens;
+};
+
 /// How many tokens layer L wants at a time in a form.
 template <class L, class Form>
 constexpr Index block_of_layer() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <stepscan/layers/causal_conv1d.hpp>
+#include <stepscan/layers/combinator.hpp>
 #include <stepscan/layers/linear.hpp>
 #include <stepscan/layers/selective_scan.hpp>
 
@@ -20,17 +21,6 @@ struct MambaState {
 };
 
 namespace detail {
-
-/// A Mamba block goes through this many tokens at a time, so that its memory does not grow with the sequence. A
-/// parallel scan wants several chunks to share.
-template <class Form>
-struct MambaBlock {
-  static constexpr Index tokens = 256;
-};
-template <Index Tokens>
-struct MambaBlock<Parallel<Tokens>> {
-  static constexpr Index tokens = Tokens <= 0 ? 4096 : (4096 + Tokens - 1) / Tokens * Tokens;
-};
 
 /// What lies between the parts of a Mamba block, for some tokens; made(features) gives room for one of them.
 template <Scalar S>
@@ -78,7 +68,7 @@ class MambaLayer : public Layer<Self, S, Model, Model> {
   using DefaultForm = Default;
   template <class Form>
   static constexpr Index block_tokens =
-      detail::MambaBlock<std::conditional_t<std::same_as<Form, OwnForm>, Default, Form>>::tokens;
+      detail::PartsBlock<std::conditional_t<std::same_as<Form, OwnForm>, Default, Form>>::tokens;
 
   [[nodiscard]] Index input_size() const noexcept { return self().in_proj.input_size(); }
   [[nodiscard]] Index output_size() const noexcept { return self().out_proj.output_size(); }

@@ -121,7 +121,7 @@ class Mamba2SsdScan
             .q = queries(x),
             .k = keys(x),
             .v = values(x),
-            .shared = heads() / groups_};
+            .shared = {.queries = heads() / groups_, .keys = heads() / groups_}};
   }
 
   /// y += D x.

@@ -2,6 +2,7 @@
 
 #include <stepscan/layers/mamba2_ssd.hpp>
 #include <stepscan/ops/decay_attention_backward.hpp>
+#include <stepscan/ops/heads.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
@@ -50,9 +51,13 @@ struct Training<Mamba2SsdScan<S, Heads, HeadDim, StateDim, Default>> {
     decay_attention_backward(op, {dq, dk, layer.values(dx)}, SequenceView<const S>(dy), dstate_start.view(), tape.kept,
                              tape.workspace);
     for (Index b = 0; b < tape.x.batch; ++b) {
-      for (Index t = 0; t < tape.x.length(b); ++t) {
-        sum_groups(layer, dk.token(b, t), layer.keys(dx).token(b, t));
-        sum_groups(layer, dq.token(b, t), layer.queries(dx).token(b, t));
+      const Index tokens = tape.x.length(b);
+      const auto sum = [&](const SequenceView<S>& from, const SequenceView<S>& to) {
+        sum_heads<S>(from.member(b).middle_rows(0, tokens), layer.state_dim(), to.member(b).middle_rows(0, tokens));
+      };
+      sum(dk, layer.keys(dx));
+      sum(dq, layer.queries(dx));
+      for (Index t = 0; t < tokens; ++t) {
         pull_back_steps(layer, op.policy, tape.x, b, t, layer.steps(dx).token(b, t), gradient);
         pull_back_skip(layer, tape.x.token(b, t), dy.token(b, t), dx.token(b, t), gradient);
       }
@@ -61,14 +66,6 @@ struct Training<Mamba2SsdScan<S, Heads, HeadDim, StateDim, Default>> {
   }
 
  private:
-  static void sum_groups(const L& layer, const S* from, S* to) noexcept {
-    const Index size = layer.state_dim(), shared = layer.heads() / layer.groups();
-    std::fill_n(to, layer.groups() * size, S{0});
-    for (Index h = 0; h < layer.heads(); ++h) {
-      for (Index d = 0; d < size; ++d) to[h / shared * size + d] += from[h * size + d];
-    }
-  }
-
   static void pull_back_steps(const L& layer, const WeightedDecay<S>& policy, const SequenceView<const S>& x, Index b,
                               Index t, S* ddt, L& gradient) noexcept {
     const S *d = policy.weight.token(b, t), *dg = policy.dlog_decay.token(b, t), *du = policy.dlog_weight.token(b, t);

@@ -16,6 +16,13 @@ struct DecaySizes {
   Index value_dim = 0;
 };
 
+/// So many heads in a row share their queries, keys or values.
+struct HeadSharing {
+  Index queries = 1;
+  Index keys = 1;
+  Index values = 1;
+};
+
 /// The chunk that suits these sizes: per channel as many tokens as a register has lanes, otherwise enough that a state
 /// is passed over rarely, while the C x C scores stay a small part of the work.
 template <class Policy, Scalar S>
@@ -46,16 +53,19 @@ struct DecayAttention {
   SequenceView<const S> q{};
   SequenceView<const S> k{};
   SequenceView<const S> v{};
-  Index shared = 1;  ///< as many heads in a row share their queries and keys
+  HeadSharing shared{};
 
   [[nodiscard]] const S* query(Index b, Index h, Index t) const noexcept {
-    return q.token(b, t) + h / shared * sizes.key_dim;
+    return q.token(b, t) + h / shared.queries * sizes.key_dim;
   }
   [[nodiscard]] const S* key(Index b, Index h, Index t) const noexcept {
-    return k.token(b, t) + h / shared * sizes.key_dim;
+    return k.token(b, t) + h / shared.keys * sizes.key_dim;
+  }
+  [[nodiscard]] const S* value(Index b, Index h, Index t) const noexcept {
+    return v.token(b, t) + h / shared.values * sizes.value_dim;
   }
   [[nodiscard]] MatrixView<const S> values(Index b, Index h, TokenRange tokens) const noexcept {
-    return {v.token(b, tokens.begin) + h * sizes.value_dim, tokens.size(), sizes.value_dim, v.time_stride};
+    return {value(b, h, tokens.begin), tokens.size(), sizes.value_dim, v.time_stride};
   }
 
   /// A state of one head in a row of numbers.
@@ -171,7 +181,7 @@ struct DecayAttention {
     load(query(b, h, t), scale, tiles.queries.data);
     load(key(b, h, t), Decay::weighted ? *tiles.weights.input : S{1}, tiles.keys.data);
     detail::advance_state<Decay::per_channel>(tiles.weights.decay, tiles.queries.data, tiles.keys.data,
-                                              v.token(b, t) + h * sizes.value_dim, sizes.key_dim, sizes.value_dim,
+                                              value(b, h, t), sizes.key_dim, sizes.value_dim,
                                               state.matrix, y);
     if constexpr (Decay::stabilised) *state.maximum = *tiles.weights.maximum;
     if constexpr (Read::normalised) {

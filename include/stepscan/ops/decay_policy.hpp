@@ -112,12 +112,13 @@ struct ChannelDecay {
   static constexpr bool stabilised = false;
 
   Index key_dim = 0;
-  SequenceView<const S> log_decay;  ///< [batch, time, heads * key_dim]
-  SequenceView<S> dlog_decay;       ///< of a backward pass
+  SequenceView<const S> log_decay;  ///< [batch, time, heads / shared * key_dim]
+  SequenceView<S> dlog_decay;       ///< [batch, time, heads * key_dim], of a backward pass
+  Index shared = 1;                 ///< so many heads in a row share their decays
 
   void weigh(Index b, Index head, TokenRange tokens, S, const DecayWeights<S>& to) const noexcept {
     for (Index t = 0; t < tokens.size(); ++t) {
-      transform(to.decay + t * key_dim, log_decay.token(b, tokens.begin + t) + head * key_dim, key_dim,
+      transform(to.decay + t * key_dim, log_decay.token(b, tokens.begin + t) + head / shared * key_dim, key_dim,
                 [](Simd<S> g) { return exp(g); });
     }
   }

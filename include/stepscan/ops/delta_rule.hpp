@@ -148,7 +148,7 @@ struct DeltaAttention : DecayAttention<S, Decay> {
   /// One token: what the state answers, then the state moves on and is read in one pass.
   void token(Index b, Index h, Index t, Tiles& tiles, const DecayState<S>& state, S* y) const noexcept {
     const Index keys = this->sizes.key_dim, values = this->sizes.value_dim;
-    const S *query = this->query(b, h, t), *key = this->key(b, h, t), *wanted = this->v.token(b, t) + h * values;
+    const S *query = this->query(b, h, t), *key = this->key(b, h, t), *wanted = this->value(b, h, t);
     this->weigh(b, h, {t, t + 1}, state, tiles);
     this->load(query, this->scale / length_of(query), tiles.queries.data);
     this->load(key, S{1} / length_of(key), tiles.keys.data);
