@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <stepscan/kernels/lanes.hpp>
 #include <stepscan/kernels/panels.hpp>
 #include <stepscan/ops/gate_weights.hpp>
 
