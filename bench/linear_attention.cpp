@@ -1,4 +1,5 @@
 #include <cmath>
+#include <stepscan/layers/delta_rule.hpp>
 #include <stepscan/layers/gated_linear_attention.hpp>
 #include <stepscan/layers/mamba2_ssd.hpp>
 #include <stepscan/layers/mlstm.hpp>
@@ -15,17 +16,22 @@ namespace {
 
 using namespace bench;
 
-/// Inputs whose features from `gates` on are log decays.
-void fill_inputs(auto& x, Index gates) {
+/// The features from `first` on: log decays in [-0.1, 0], or what else `scale` makes of [0, 1].
+struct Gates {
+  Index first = 0;
+  float scale = -0.1F;
+};
+
+void fill_inputs(auto& x, const Gates& gates) {
   fill_uniform(x, 1);
   const Index features = x.shape().back();
   for (Index i = 0; i < x.size(); ++i) {
-    if (i % features >= gates) x[i] = -0.1F * std::abs(x[i]);
+    if (i % features >= gates.first) x[i] = gates.scale * std::abs(x[i]);
   }
 }
 
 template <class L, class Form>
-void add_form(const std::string& name, const std::string& form, const L& layer, Index gates, Index batch, Index time,
+void add_form(const std::string& name, const std::string& form, const L& layer, Gates gates, Index batch, Index time,
               double flops, int threads) {
   const double tokens = static_cast<double>(batch * time);
   add(name_of(name, form, "scan", {batch, time, layer.input_size(), layer.output_size()}, threads), threads, tokens,
@@ -42,7 +48,7 @@ void add_form(const std::string& name, const std::string& form, const L& layer, 
 }
 
 template <class L>
-void add_layer(const std::string& name, const L& layer, Index gates, Index time, double flops) {
+void add_layer(const std::string& name, const L& layer, Gates gates, Index time, double flops) {
   for (const int threads : {1, 2}) {
     add_form<L, Recurrent>(name, "Recurrent", layer, gates, 1, time, flops, threads);
     add_form<L, Chunked<>>(name, "Chunked", layer, gates, 1, time, flops, threads);
@@ -66,7 +72,7 @@ void add_tensor_at_a_time(Index time, Index heads, Index keys, Index values) {
               {1, time, heads * (3 * keys + values), heads * values}, 1),
       1, static_cast<double>(time), 5.0 * static_cast<double>(size * time), [=] {
         Tensor<float, Dynamic, Dynamic> x(time, heads * (3 * keys + values)), y(time, heads * values);
-        fill_inputs(x, heads * (2 * keys + values));
+        fill_inputs(x, Gates{heads * (2 * keys + values)});
         Tensor<float, Dynamic> state(size), update(size);
         return [=]() mutable {
           for (Index t = 0; t < time; ++t) {
@@ -91,13 +97,14 @@ void add_tensor_at_a_time(Index time, Index heads, Index keys, Index values) {
 
 void add_head_layers(Index time, Index heads, Index keys, Index values) {
   const double flops = 5.0 * static_cast<double>(heads * keys * values);
-  const Index projected = heads * (2 * keys + values);
+  const Gates projected{heads * (2 * keys + values)}, betas{projected.first, 0.9F};
   add_layer("gated_linear_attention", GatedLinearAttentionScan<float, Dynamic, Dynamic, Dynamic>(heads, keys, values),
             projected, time, flops);
   add_layer("scalar_gated_attention", ScalarGatedAttentionScan<float, Dynamic, Dynamic, Dynamic>(heads, keys, values),
             projected, time, flops);
   add_layer("retention", RetentionScan<float, Dynamic, Dynamic, Dynamic>(heads, keys, values), projected, time, flops);
   add_layer("mlstm", MlstmScan<float, Dynamic, Dynamic, Dynamic>(heads, keys, values), projected, time, flops);
+  add_layer("delta_rule", DeltaRuleScan<float, Dynamic, Dynamic, Dynamic>(heads, keys, values), betas, time, flops);
 }
 
 }  // namespace
@@ -109,7 +116,7 @@ int main(int argc, char** argv) {
   add_tensor_at_a_time(2048, 4, 64, 64);
   Mamba2SsdScan<float, Dynamic, Dynamic, Dynamic> ssd(24, 64, 16);
   initialize(ssd, 1);
-  add_layer("mamba2_ssd", ssd, ssd.input_size(), 2048, 5.0 * 24 * 64 * 16);
+  add_layer("mamba2_ssd", ssd, {ssd.input_size()}, 2048, 5.0 * 24 * 64 * 16);
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 }
