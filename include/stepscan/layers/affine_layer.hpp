@@ -3,6 +3,7 @@
 #include <cmath>
 #include <stepscan/kernels/math.hpp>
 #include <stepscan/layers/layer.hpp>
+#include <stepscan/layers/schedule.hpp>
 #include <stepscan/ops/affine_scan_gated.hpp>
 #include <stepscan/ops/linear.hpp>
 
@@ -15,21 +16,6 @@ struct AffineState {
   Scratch<S> scratch;
   static constexpr auto fields() { return std::tuple{Field{"h", &AffineState::h}}; }
 };
-
-namespace detail {
-
-/// The schedule of an op that a form stands for.
-constexpr ScanSchedule schedule_of(Recurrent) noexcept { return {}; }
-template <Index Tokens>
-constexpr ScanSchedule schedule_of(Chunked<Tokens>) noexcept {
-  return {Tokens, false};
-}
-template <Index Tokens>
-constexpr ScanSchedule schedule_of(Parallel<Tokens>) noexcept {
-  return {Tokens, true};
-}
-
-}  // namespace detail
 
 /// What layers and plans share whose state is scanned by maps h -> decay h + input made from W x + b by a cell: sizes,
 /// state and forms. Self provides input_size(), output_size(), project(x, pre) for the rows of a step, and

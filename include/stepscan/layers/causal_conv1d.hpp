@@ -1,7 +1,8 @@
 #pragma once
 
 #include <cmath>
-#include <stepscan/layers/affine_layer.hpp>
+#include <stepscan/layers/layer.hpp>
+#include <stepscan/layers/schedule.hpp>
 #include <stepscan/layers/linear.hpp>
 #include <stepscan/ops/causal_conv1d.hpp>
 

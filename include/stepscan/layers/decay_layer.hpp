@@ -1,8 +1,8 @@
 #pragma once
 
 #include <cmath>
-#include <stepscan/layers/affine_layer.hpp>
 #include <stepscan/layers/layer.hpp>
+#include <stepscan/layers/schedule.hpp>
 #include <stepscan/ops/decay_attention.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {

@@ -214,7 +214,7 @@ class Mamba : public MambaLayer<Mamba<S, Model, Inner, StateSize, Width, Rank, B
     conv.initialize(random);
     x_proj.initialize(random);
     dt_proj.initialize(random);
-    detail::initialize_delta_bias<S>(random, dt_proj.bias.span());
+    for (S& value : dt_proj.bias) value = static_cast<S>(detail::random_step_bias(random));
     const Index states = A_log.extent(1);
     for (Index i = 0; i < A_log.size(); ++i) A_log[i] = static_cast<S>(std::log(static_cast<double>(i % states + 1)));
     D.fill(S{1});

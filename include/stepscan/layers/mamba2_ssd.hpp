@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 #include <stepscan/layers/decay_layer.hpp>
+#include <stepscan/layers/step_bias.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
@@ -64,8 +65,7 @@ class Mamba2SsdScan
     for (Index h = 0; h < heads(); ++h) {
       A_log[h] = static_cast<S>(std::log(random.uniform(1.0, 16.0)));
       D[h] = 1;
-      const double step = std::exp(random.uniform(std::log(1e-3), std::log(1e-1)));
-      dt_bias[h] = static_cast<S>(step + std::log(-std::expm1(-step)));
+      dt_bias[h] = static_cast<S>(detail::random_step_bias(random));
     }
   }
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cmath>
-#include <stepscan/layers/affine_layer.hpp>
+#include <stepscan/layers/layer.hpp>
+#include <stepscan/layers/schedule.hpp>
+#include <stepscan/layers/step_bias.hpp>
 #include <stepscan/ops/selective_scan.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
@@ -61,15 +63,6 @@ struct SelectiveShape {
     return parts;
   }
 };
-
-/// The biases of step sizes of which softplus is log-uniform in [0.001, 0.1], by softplus^-1(x) = x + log(-expm1(-x)).
-template <Scalar S>
-void initialize_delta_bias(Random& random, std::span<S> bias) {
-  for (S& value : bias) {
-    const double dt = std::max(std::exp(random.uniform(std::log(0.001), std::log(0.1))), 1e-4);
-    value = static_cast<S>(dt + std::log(-std::expm1(-dt)));
-  }
-}
 
 }  // namespace detail
 
@@ -211,7 +204,7 @@ class SelectiveScan : public SelectiveScanLayer<SelectiveScan<S, Features, State
     const Index states = A.extent(1);
     for (Index i = 0; i < A.size(); ++i) A[i] = -static_cast<S>(i % states + 1);
     D.fill(S{1});
-    detail::initialize_delta_bias<S>(random, delta_bias.span());
+    for (S& value : delta_bias) value = static_cast<S>(detail::random_step_bias(random));
     B.fill(S{1});
     for (S& value : C) value = static_cast<S>(random.normal());
   }
