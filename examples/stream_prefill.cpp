@@ -7,7 +7,6 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <iostream>
 #include <stepscan/layers/delta_rule.hpp>
 #include <stepscan/layers/mamba.hpp>
 #include <stepscan/layers/projected.hpp>
@@ -134,11 +133,5 @@ void run(examples::Arguments arguments) {
 }  // namespace
 
 int main(int count, char** values) {
-  try {
-    run(examples::Arguments(count, values));
-    return 0;
-  } catch (const stepscan::Error& error) {
-    std::cerr << "stepscan_stream_prefill: " << error.what() << "\n" << usage;
-    return 2;
-  }
+  return examples::run_program("stepscan_stream_prefill", usage, count, values, run);
 }

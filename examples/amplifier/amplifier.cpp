@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <iostream>
 #include <stepscan/core/denormals.hpp>
 #include <stepscan/io/amplifier_json.hpp>
 #include <stepscan/models/amplifier.hpp>
@@ -92,14 +91,5 @@ void run(examples::Arguments arguments) {
 }  // namespace
 
 int main(int count, char** values) {
-  try {
-    run(examples::Arguments(count, values));
-    return 0;
-  } catch (const stepscan::ArgumentError& error) {
-    std::cerr << "stepscan_amplifier: " << error.what() << "\n" << usage;
-    return 2;
-  } catch (const std::exception& error) {
-    std::cerr << "stepscan_amplifier: " << error.what() << "\n";
-    return 1;
-  }
+  return examples::run_program("stepscan_amplifier", usage, count, values, run);
 }

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <charconv>
+#include <exception>
+#include <iostream>
 #include <span>
 #include <stepscan/core/error.hpp>
 #include <string>
@@ -69,5 +71,21 @@ class Arguments {
   std::vector<std::string> left_;
   std::string taken_;
 };
+
+/// The main function of an example: run(arguments). An error is printed under the program's name, one of the arguments
+/// with the usage behind it; returns the exit code.
+template <class Run>
+int run_program(const std::string& name, const char* usage, int count, char** values, Run&& run) {
+  try {
+    run(Arguments(count, values));
+    return 0;
+  } catch (const stepscan::ArgumentError& error) {
+    std::cerr << name << ": " << error.what() << "\n" << usage;
+    return 2;
+  } catch (const std::exception& error) {
+    std::cerr << name << ": " << error.what() << "\n";
+    return 1;
+  }
+}
 
 }  // namespace examples

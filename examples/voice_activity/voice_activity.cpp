@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
-#include <iostream>
 #include <stepscan/core/denormals.hpp>
 
 #include "../support/arguments.hpp"
@@ -72,14 +71,5 @@ void run(examples::Arguments arguments) {
 }  // namespace
 
 int main(int count, char** values) {
-  try {
-    run(examples::Arguments(count, values));
-    return 0;
-  } catch (const stepscan::ArgumentError& error) {
-    std::cerr << "stepscan_voice_activity: " << error.what() << "\n" << usage;
-    return 2;
-  } catch (const std::exception& error) {
-    std::cerr << "stepscan_voice_activity: " << error.what() << "\n";
-    return 1;
-  }
+  return examples::run_program("stepscan_voice_activity", usage, count, values, run);
 }
