@@ -23,11 +23,7 @@ void run_case(Case& golden, Session& session) {
   Stack<stepscan::Mamba2SsdScan<S, Dynamic, Dynamic, Dynamic>> stack;
   stack.layers.emplace_back(heads, head_dim, state_dim, groups, options);
   stack.parts = {{"x", heads * head_dim}, {"dt", heads}, {"B", groups * state_dim}, {"C", groups * state_dim}};
-  stack.state = [](std::size_t, const std::string& name) -> std::optional<Place> {
-    Place place{name};
-    place.transposed = true;
-    return place;
-  };
+  stack.state = own_name_transposed;
   run_stack(golden, session, stack);
 }
 

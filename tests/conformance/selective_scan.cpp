@@ -35,11 +35,7 @@ void run_case(Case& golden, Session& session) {
     if (absent) return std::nullopt;
     return Place{name};
   };
-  stack.state = [](std::size_t, const std::string& name) -> std::optional<Place> {
-    Place place{name};
-    place.transposed = true;
-    return place;
-  };
+  stack.state = own_name_transposed;
   run_stack(golden, session, stack);
 }
 

@@ -27,6 +27,11 @@ using Naming = std::function<std::optional<Place>(std::size_t layer, const std::
 /// A layer's own names, for a case of one layer.
 inline std::optional<Place> own_name(std::size_t, const std::string& name) { return Place{name}; }
 
+/// The same for tensors whose last two dimensions have changed places in the case.
+inline std::optional<Place> own_name_transposed(std::size_t, const std::string& name) {
+  return Place{.name = name, .transposed = true};
+}
+
 /// Layers one upon another, and how their tensors are named in the case.
 template <class L>
 struct Stack {

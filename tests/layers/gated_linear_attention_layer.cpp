@@ -90,15 +90,7 @@ TEST_CASE("gated_linear_attention_layer: blocks of tokens change nothing, and me
   const auto expected = scanned(plan, x, Recurrent{});
   CHECK(distance(scanned(plan, x), expected) < 1e-12);
   CHECK(distance(scanned(plan, x, Parallel<100>{}), expected) < 1e-12);
-
-  Sequence<double> y(x.shape());
-  const SequenceView<const double> in(x);
-  const SequenceView<double> out(y);
-  Workspace few, many;
-  auto state = plan.initial_state(2);
-  plan.scan(state, in.slice(0, 256), out.slice(0, 256), few);
-  plan.scan(state, in, out, many);
-  CHECK(many.capacity() == few.capacity());
+  CHECK(testing::scan_memory(plan, 2, 600) == testing::scan_memory(plan, 2, 256));
 }
 
 TEST_CASE("gated_linear_attention_layer: parameters are named as the authors name them", "[gla]") {

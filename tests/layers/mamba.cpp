@@ -22,15 +22,7 @@ TEST_CASE("mamba: blocks of tokens change nothing, and memory does not grow with
   CHECK(distance(scanned(plan, x, Chunked<100>{}), expected) < 1e-13);
   CHECK(distance(scanned(plan, x, Parallel<100>{}), expected) < 1e-13);
   CHECK(distance(scanned(layer, x), expected) < 1e-13);
-
-  Sequence<double> y(x.shape());
-  const SequenceView<const double> in(x);
-  const SequenceView<double> out(y);
-  Workspace few, many;
-  auto state = plan.initial_state(2);
-  plan.scan(state, in.slice(0, 256), out.slice(0, 256), few);
-  plan.scan(state, in, out, many);
-  CHECK(many.capacity() == few.capacity());
+  CHECK(testing::scan_memory(plan, 2, 600) == testing::scan_memory(plan, 2, 256));
 }
 
 TEST_CASE("mamba: gradients are finite differences", "[mamba]") {

@@ -64,15 +64,7 @@ TEST_CASE("a step of a SwiGlu takes more rows than its state was made for", "[la
 
 TEST_CASE("the memory of a SwiGlu does not grow with the sequence", "[layers]") {
   const auto plan = prepare(make_model());
-  const auto needed = [&](Index time) {
-    Workspace workspace;
-    const auto x = random_sequence<double>(1, time, 5, 2);
-    Sequence<double> y(1, time, 5);
-    auto state = plan.initial_state(1);
-    plan.scan(state, x, y, workspace);
-    return workspace.capacity();
-  };
-  CHECK(needed(2000) == needed(64));
+  CHECK(testing::scan_memory(plan, 1, 2000) == testing::scan_memory(plan, 1, 64));
 }
 
 TEST_CASE("the threads of a SwiGlu change no bit", "[layers]") {

@@ -128,15 +128,7 @@ TEST_CASE("padding is not read by a Sequential, and becomes zero", "[models]") {
 
 TEST_CASE("the memory of a causal stack does not grow with the sequence", "[models]") {
   const Stack stack = make_stack();
-  const auto needed = [&](Index time) {
-    Workspace workspace;
-    const auto x = random_sequence<double>(1, time, 3, 2);
-    Sequence<double> y(1, time, 2);
-    auto state = stack.initial_state(1);
-    stack.scan(state, x, y, workspace);
-    return workspace.capacity();
-  };
-  CHECK(needed(20000) == needed(600));
+  CHECK(testing::scan_memory(stack, 1, 20000) == testing::scan_memory(stack, 1, 600));
 }
 
 TEST_CASE("a Sequential allocates nothing in step, nor in a scan with a warm workspace", "[models]") {

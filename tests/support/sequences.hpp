@@ -81,6 +81,17 @@ template <class L, class Form = OwnForm>
   return y;
 }
 
+/// Bytes of workspace that a scan of so many tokens takes.
+template <class L>
+[[nodiscard]] Index scan_memory(const L& layer, Index batch, Index time) {
+  const auto x = random_sequence<typename L::scalar_type>(batch, time, layer.input_size(), 2);
+  Sequence<typename L::scalar_type> y(batch, layer.output_time(time), layer.output_size());
+  auto state = layer.initial_state(batch);
+  Workspace workspace;
+  layer.scan(state, x, y, workspace);
+  return workspace.capacity();
+}
+
 /// Writes NaN to the padding.
 template <class S>
 void spoil_padding(Sequence<S>& x, const std::vector<Index>& lengths) {
