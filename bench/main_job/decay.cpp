@@ -22,6 +22,7 @@ L of_width(stepscan::Index width) {
 
 /// Behind q, k and v come the gates.
 stepscan::Index behind_values(stepscan::Index width) { return 3 * width; }
+stepscan::Index behind_betas(stepscan::Index width) { return behind_values(width) + heads; }
 
 }  // namespace
 
@@ -36,6 +37,6 @@ std::vector<main_job::Entry> main_job::decay_layers() {
       entry("mamba2_ssd", of_width<Mamba2SsdScan<float, any, any, any>>),
       entry("mlstm", of_width<MlstmScan<float, any, any, any>>),
       entry("delta_rule", of_width<DeltaRuleScan<float, any, any, any>>),
-      entry("gated_delta_rule", of_width<GatedDeltaRuleScan<float, any, any, any>>, behind_values),
+      entry("gated_delta_rule", of_width<GatedDeltaRuleScan<float, any, any, any>>, behind_betas),
   };
 }
