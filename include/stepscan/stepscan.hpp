@@ -39,6 +39,7 @@
 #include <stepscan/layers/scalar_gated_attention.hpp>
 #include <stepscan/layers/selective_scan.hpp>
 #include <stepscan/layers/slstm.hpp>
+#include <stepscan/layers/softmax_scan.hpp>
 #include <stepscan/layers/state.hpp>
 #include <stepscan/layers/swiglu.hpp>
 #include <stepscan/models/bidirectional.hpp>

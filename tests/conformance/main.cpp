@@ -60,6 +60,7 @@ std::vector<Family> all_families() {
       scalar_gated_attention_family(),
       selective_scan_family(),
       slstm_family(),
+      softmax_scan_family(),
   };
 }
 

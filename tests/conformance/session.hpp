@@ -114,5 +114,6 @@ Family retention_family();
 Family scalar_gated_attention_family();
 Family selective_scan_family();
 Family slstm_family();
+Family softmax_scan_family();
 
 }  // namespace conformance

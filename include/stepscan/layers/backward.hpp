@@ -14,5 +14,6 @@
 #include <stepscan/layers/norm_backward.hpp>
 #include <stepscan/layers/projected_backward.hpp>
 #include <stepscan/layers/selective_scan_backward.hpp>
+#include <stepscan/layers/softmax_scan_backward.hpp>
 #include <stepscan/layers/swiglu_backward.hpp>
 #include <stepscan/ops/delta_rule_backward.hpp>
