@@ -9,6 +9,7 @@
 #include <stepscan/core/version.hpp>
 #include <stepscan/core/view.hpp>
 #include <stepscan/kernels/half.hpp>
+#include <stepscan/layers/aaren.hpp>
 #include <stepscan/layers/activation.hpp>
 #include <stepscan/layers/backward.hpp>
 #include <stepscan/layers/causal_conv1d.hpp>

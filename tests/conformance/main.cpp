@@ -37,6 +37,7 @@ bool parse(int count, char** arguments, Options& options) {
 
 std::vector<Family> all_families() {
   return {
+      aaren_family(),
       affine_scan_family(),
       causal_conv1d_family(),
       delta_rule_family(),

@@ -91,6 +91,7 @@ struct Family {
 };
 
 /// A new layer joins by a source file with such a function, and its line in main.cpp.
+Family aaren_family();
 Family affine_scan_family();
 Family causal_conv1d_family();
 Family delta_rule_family();

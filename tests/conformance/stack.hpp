@@ -40,6 +40,9 @@ struct Stack {
   Naming state = own_name;
   bool time_major = false;       ///< sequences lie as [time, batch, features]
   std::vector<InputPart> parts;  ///< what the input is put together from; empty: in/x
+  /// Results that the case derives from the last state, and their cotangents as those of that state, to be added.
+  std::function<void(const typename L::State& end, Results& results)> derive = {};
+  std::function<void(const typename L::State& end, typename L::State& dend)> derive_cotangents = {};
 };
 
 namespace detail {
@@ -161,6 +164,7 @@ Results outputs_of(const Stack<L>& stack, const Sequence<typename L::scalar_type
   Results results;
   add_sequence(results, "out/y", y, stack.time_major);
   for (std::size_t l = 0; l < end.size(); ++l) add_tree(results, "out/state.", stack.state, l, end[l]);
+  if (stack.derive) stack.derive(end.back(), results);
   return results;
 }
 
@@ -194,11 +198,13 @@ Results train(const Stack<L>& stack, const StackProblem<L>& problem, const Form&
   Results results = outputs_of(stack, sequences.back(), states);
 
   Sequence<S> dy = problem.dy;
+  std::vector<typename L::State> dend = problem.dend;
+  if (stack.derive_cotangents) stack.derive_cotangents(states.back(), dend.back());
   std::vector<L> gradients;
   for (const L& layer : stack.layers) gradients.push_back(stepscan::zeros_like(layer));
   for (std::size_t l = count; l-- > 0;) {
     Sequence<S> dx(problem.x.extent(0), problem.x.extent(1), stack.layers[l].input_size());
-    stack.layers[l].backward(tapes[l], std::as_const(dy), problem.dend[l], gradients[l], dx, states[l]);
+    stack.layers[l].backward(tapes[l], std::as_const(dy), dend[l], gradients[l], dx, states[l]);
     dy = std::move(dx);
   }
   if (stack.parts.empty()) {

@@ -20,8 +20,8 @@ class Aaren : public Layer<Aaren<S, Features, Heads, WithBias, Default>, S, Feat
  public:
   static constexpr const char* name = "Aaren";
   /// What the layer is once its query is folded into the keys' weights.
-  using Folded = Projected<SoftmaxScan<S, Dynamic, Dynamic, Default>, Linear<S, Features, Dynamic>,
-                           Linear<S, Dynamic, Features>>;
+  using Folded =
+      Projected<SoftmaxScan<S, Dynamic, Dynamic, Default>, Linear<S, Features, Dynamic>, Linear<S, Dynamic, Features>>;
   using State = typename Folded::State;
   using DefaultForm = Default;
   using Forms = std::tuple<Recurrent, Chunked<>, Parallel<>>;
@@ -87,7 +87,9 @@ class Aaren : public Layer<Aaren<S, Features, Heads, WithBias, Default>, S, Feat
   }
 
   /// Feature i of the query as all heads see it.
-  [[nodiscard]] S query_feature(Index i) const noexcept { return dot(wq.data() + i * query.size(), query.data(), query.size()) + bq[i]; }
+  [[nodiscard]] S query_feature(Index i) const noexcept {
+    return dot(wq.data() + i * query.size(), query.data(), query.size()) + bq[i];
+  }
 
   /// f [Features] of head h; returns its scale q_h.bk_h.
   S fold_query(Index h, S* f) const noexcept {
@@ -109,7 +111,9 @@ class Aaren : public Layer<Aaren<S, Features, Heads, WithBias, Default>, S, Feat
   [[nodiscard]] Folded folded() const {
     const Index features = query.size();
     Linear<S, Features, Dynamic> before(features, heads_ + features);
-    fold_into(before.weight, before.bias.data());
+    for (Index h = 0; h < heads_; ++h) before.bias[h] = fold_query(h, before.weight.data() + h * features);
+    std::copy(wv.begin(), wv.end(), before.weight.begin() + heads_ * features);
+    std::copy(bv.begin(), bv.end(), before.bias.begin() + heads_);
     Linear<S, Dynamic, Features> behind(features, features);
     std::copy(wo.begin(), wo.end(), behind.weight.begin());
     std::copy(bo.begin(), bo.end(), behind.bias.begin());
@@ -126,51 +130,46 @@ class Aaren : public Layer<Aaren<S, Features, Heads, WithBias, Default>, S, Feat
 
   [[nodiscard]] SoftmaxScan<S, Dynamic, Dynamic, Default> attention() const { return {heads_, head_dim()}; }
 
-  /// Weights [heads + Features, Features] and bias of the projection to logits and values.
-  void fold_into(MatrixView<S> weight, S* bias) const noexcept {
-    for (Index h = 0; h < heads_; ++h) bias[h] = fold_query(h, weight.row(h));
-    std::copy(wv.begin(), wv.end(), weight.row(heads_));
-    std::copy(bv.begin(), bv.end(), bias + heads_);
+  /// The part of a state that is a batch member's.
+  [[nodiscard]] SoftmaxState<S> member(State& state, Index b) const noexcept {
+    const SoftmaxState<S> all = state.scan.view();
+    return {all.maximum + b * heads_, all.sum + b * heads_, all.weighted + b * query.size()};
   }
 
-  /// From logits on; `pre` holds them and has room for the values, `between` for what the heads give.
-  void finish_step(State& state, MatrixView<S> pre, S* between, MatrixView<const S> x, MatrixView<S> y) const noexcept {
-    const Index features = query.size(), rows = x.rows;
-    plain_linear<S>(wv, bv.data(), x, pre.middle_cols(heads_, features));
-    SequenceView<const S> logits(pre.data, rows, 1, Index{heads_});
-    SequenceView<const S> values(pre.data + heads_, rows, 1, features);
-    logits.batch_stride = values.batch_stride = pre.stride;
-    softmax_scan_step<S>({heads_, head_dim(), logits, values}, state.scan.view(), {between, rows, 1, features});
-    plain_linear<S>(wo, bo.data(), MatrixView<const S>(between, rows, features), y);
+  /// One token from its logits on, behind which there is room for the values.
+  void finish_token(const SoftmaxState<S>& state, S* logits, S* heads_out, const S* x, S* y) const noexcept {
+    const Index features = query.size();
+    S* const values = logits + heads_;
+    plain_linear<S>(wv, bv.data(), {x, 1, features}, {values, 1, features});
+    softmax_scan_step<S>({heads_, head_dim(), {logits, 1, 1, Index{heads_}}, {values, 1, 1, features}}, state,
+                         {heads_out, 1, 1, features});
+    plain_linear<S>(wo, bo.data(), {heads_out, 1, features}, {y, 1, features});
   }
 
   void run_step(State& state, MatrixView<const S, Dynamic, Features> x,
                 MatrixView<S, Dynamic, Features> y) const noexcept {
-    const Index width = heads_ + query.size();
-    const MatrixView<S> pre(state.between.data(), Index{x.rows}, width);
-    S* const between = pre.data + x.rows * width;  // holds f until the logits are there
+    const Index features = query.size();
+    const MatrixView<S> pre(state.between.data(), Index{x.rows}, heads_ + features);
+    S* const folded_query = pre.row(x.rows);  // and then what the heads give
     for (Index h = 0; h < heads_ && x.rows > 0; ++h) {
-      const S offset = fold_query(h, between);
-      for (Index b = 0; b < x.rows; ++b) pre(b, h) = dot<S>(between, x.row(b), query.size()) + offset;
+      const S offset = fold_query(h, folded_query);
+      for (Index b = 0; b < x.rows; ++b) pre(b, h) = dot<S>(folded_query, x.row(b), features) + offset;
     }
-    finish_step(state, pre, between, x, y);
+    for (Index b = 0; b < x.rows; ++b) finish_token(member(state, b), pre.row(b), folded_query, x.row(b), y.row(b));
   }
 
   void run_scan(Recurrent, State& state, SequenceView<const S, Features> x, SequenceView<S, Features> y,
                 Workspace& workspace) const {
     const Workspace::Scope scope(workspace);
     const Index features = query.size(), width = heads_ + features;
-    const MatrixView<S> weight = workspace.template matrix<S>(width, Extent<Dynamic>(features));
-    S* const bias = workspace.template take<S>(width);
-    fold_into(weight, bias);
-    const MatrixView<S> pre = workspace.template matrix<S>(1, Extent<Dynamic>(width));
-    S* const between = workspace.template take<S>(features);
-    SoftmaxState<S> all = state.scan.view();
+    const MatrixView<S> weight = workspace.template matrix<S>(heads_, Extent<Dynamic>(features));
+    S *const offsets = workspace.template take<S>(heads_), *const pre = workspace.template take<S>(width),
+             *const heads_out = workspace.template take<S>(features);
+    for (Index h = 0; h < heads_; ++h) offsets[h] = fold_query(h, weight.row(h));
     for (Index b = 0; b < x.batch; ++b) {
-      const SoftmaxState<S> own{all.maximum + b * heads_, all.sum + b * heads_, all.weighted + b * features};
       for (Index t = 0; t < x.length(b); ++t) {
-        for (Index h = 0; h < heads_; ++h) pre(0, h) = dot<S>(weight.row(h), x.token(b, t), features) + bias[h];
-        finish_row(own, pre, between, x.token(b, t), y.token(b, t));
+        for (Index h = 0; h < heads_; ++h) pre[h] = dot<S>(weight.row(h), x.token(b, t), features) + offsets[h];
+        finish_token(member(state, b), pre, heads_out, x.token(b, t), y.token(b, t));
       }
     }
     clear_padding(x, y);
@@ -178,7 +177,38 @@ class Aaren : public Layer<Aaren<S, Features, Heads, WithBias, Default>, S, Feat
 
   template <class Form>
   void run_scan(const Form& form, State& state, SequenceView<const S, Features> x, SequenceView<S, Features> y,
-                Workspace& workspace) const;
+                Workspace& workspace) const {
+    const Workspace::Scope scope(workspace);
+    const Index features = query.size(), width = heads_ + features;
+    const MatrixView<S> weight = workspace.template matrix<S>(width, Extent<Dynamic>(features));
+    S* const bias = workspace.template take<S>(width);
+    for (Index h = 0; h < heads_; ++h) bias[h] = fold_query(h, weight.row(h));
+    std::copy(wv.begin(), wv.end(), weight.row(heads_));
+    std::copy(bv.begin(), bv.end(), bias + heads_);
+    const PanelsView<S, Dynamic, Features> before{pack(weight, workspace), width, features};
+    const PanelsView<S, Features, Features> behind{pack(wo, workspace), features, features};
+    for (Index first = 0; first < x.time; first += block_tokens<Form>) {
+      const Workspace::Scope block(workspace);
+      const Index count = std::min(block_tokens<Form>, x.time - first);
+      const SequenceView<const S, Features> in = x.slice(first, count);
+      const SequenceView<S> pre = workspace.template sequence<S>(in, Extent<Dynamic>(width));
+      const SequenceView<S, Features> heads_out = workspace.template sequence<S>(in, query_extent());
+      linear_tokens(before, bias, in, pre);
+      softmax_scan<S>(attention().inputs(pre), state.scan.view(), heads_out, {}, detail::schedule_of(form), workspace);
+      linear_tokens(behind, bo.data(), SequenceView<const S, Features>(heads_out), y.slice(first, count));
+    }
+  }
+
+  [[nodiscard]] Extent<Features> query_extent() const noexcept { return query.size(); }
+
+  /// A matrix in panels.
+  static S* pack(MatrixView<const S> matrix, Workspace& workspace) {
+    const Index size = packed_size<S>(matrix.rows, matrix.cols);
+    S* const panels = workspace.template take<S>(size);
+    std::fill_n(panels, size, S{0});
+    pack_rows<S>(panels, matrix.cols, matrix, 0);
+    return panels;
+  }
 
   [[no_unique_address]] Extent<Heads> heads_;
 };

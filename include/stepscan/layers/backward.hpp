@@ -1,6 +1,7 @@
 #pragma once
 
 /// Training of all layers. A program that only infers leaves this header out and never compiles a backward pass.
+#include <stepscan/layers/aaren_backward.hpp>
 #include <stepscan/layers/activation_backward.hpp>
 #include <stepscan/layers/affine_backward.hpp>
 #include <stepscan/layers/causal_conv1d_backward.hpp>
