@@ -1,4 +1,4 @@
-#include <conformance/stack.hpp>
+#include <conformance/trees.hpp>
 #include <stepscan/layers/softmax_scan_backward.hpp>
 
 /// softmax_scan: the layer's operator, for its log sums, which the layer does not give.

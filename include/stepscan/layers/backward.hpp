@@ -4,6 +4,7 @@
 #include <stepscan/layers/aaren_backward.hpp>
 #include <stepscan/layers/activation_backward.hpp>
 #include <stepscan/layers/affine_backward.hpp>
+#include <stepscan/layers/attention_layer_backward.hpp>
 #include <stepscan/layers/causal_conv1d_backward.hpp>
 #include <stepscan/layers/conv1d_backward.hpp>
 #include <stepscan/layers/decay_backward.hpp>
@@ -13,6 +14,7 @@
 #include <stepscan/layers/mamba2_ssd_backward.hpp>
 #include <stepscan/layers/mamba_backward.hpp>
 #include <stepscan/layers/norm_backward.hpp>
+#include <stepscan/layers/pointer_attention_backward.hpp>
 #include <stepscan/layers/projected_backward.hpp>
 #include <stepscan/layers/selective_scan_backward.hpp>
 #include <stepscan/layers/softmax_scan_backward.hpp>

@@ -1,0 +1,242 @@
+#pragma once
+
+#include <stepscan/ops/attention_tiles.hpp>
+
+namespace stepscan::inline STEPSCAN_ISA {
+
+namespace detail {
+
+/// Where a row of queries starts to fold: with nothing, or with a logit and its value.
+template <class Fold, Scalar S>
+void start_row(const Fold& fold, const AttentionInputs<S>& in, Index h, const S* query, S& maximum, S& sum,
+               S* weighted) noexcept {
+  maximum = Fold::shifts ? -std::numeric_limits<S>::infinity() : S{0};
+  sum = S{0};
+  std::fill_n(weighted, in.sizes.value_dim, S{0});
+  if constexpr (Fold::shifts) {
+    const AttentionStart<S>& start = in.start;
+    if (!start.has_key()) return;
+    maximum =
+        start.logits != nullptr
+            ? fold.unit(start.logits[h])
+            : fold.unit(in.scale) * dot<S>(query, start.of_head(start.key, h, in.sizes.key_dim), in.sizes.key_dim);
+    sum = S{1};
+    if (start.value != nullptr)
+      std::copy_n(start.of_head(start.value, h, in.sizes.value_dim), in.sizes.value_dim, weighted);
+  }
+}
+
+/// y = w times the inverse of u, and what is added to it.
+template <class Fold, Scalar S>
+void finish_row(const Fold& fold, const AttentionInputs<S>& in, Index h, S sum, const S* weighted, S* y) noexcept {
+  const Index count = in.sizes.value_dim;
+  const S inverse = fold.inverse(sum);
+  transform(y, weighted, count, [&](Simd<S> w) { return w * Simd<S>(inverse); });
+  const S* const added = in.start.of_head(in.start.added, h, count);
+  for (Index i = 0; added != nullptr && i < count; ++i) y[i] += added[i];
+}
+
+/// Attention of one block of queries of one head at a time, tile of keys after tile of keys:
+///   S = Q K^T;  weights P and rescaling factors r of the rows;  W = diag(r) W + P V.
+template <class Fold, KeyPattern Pattern, Scalar S>
+struct AttentionScan {
+  Fold fold;
+  Pattern pattern;
+  AttentionInputs<S> in;
+  SequenceView<S> y;
+  AttentionRows<S> kept;
+  Index rows = query_tile;  ///< queries of a block
+  S* packed = nullptr;      ///< PackedKeys of every key/value head of every batch member
+  S* scratch = nullptr;     ///< per worker
+
+  [[nodiscard]] Index blocks() const noexcept { return chunk_count(in.q.time, rows); }
+  [[nodiscard]] Index scratch_size() const noexcept {
+    return rows * (in.sizes.key_dim + in.sizes.value_dim + key_tile + 3);
+  }
+  [[nodiscard]] PackedKeys<S> keys_of(Index b, Index g) const noexcept {
+    const Index size = PackedKeys<S>::size(in.sizes, in.k.time);
+    return PackedKeys<S>::at(packed + (b * in.sizes.kv_heads + g) * size, in.sizes, in.k.time);
+  }
+  void pack(Index job) const noexcept {
+    const Index b = job / in.sizes.kv_heads, g = job % in.sizes.kv_heads;
+    keys_of(b, g).pack(in, b, g, fold.unit(in.scale));
+  }
+
+  /// The memory of one block.
+  struct Tile {
+    MatrixView<S> queries, scores, weighted;
+    S *maximum, *sum, *rescale;
+
+    Tile(S* memory, Index rows, const AttentionSizes& n) noexcept
+        : queries(memory, rows, n.key_dim),
+          scores(queries.row(rows), rows, key_tile),
+          weighted(scores.row(rows), rows, n.value_dim),
+          maximum(weighted.row(rows)),
+          sum(maximum + rows),
+          rescale(sum + rows) {}
+  };
+
+  void run(Index job, Index worker) const noexcept {
+    const Index h = job / blocks() % in.sizes.heads, b = job / blocks() / in.sizes.heads, t = job % blocks() * rows;
+    const Index count = std::min(rows, in.q.length(b) - t), g = h / in.sizes.group();
+    if (count <= 0) return;
+    const QueryBlock block{{b, h, g}, t, count, in.position_of(b) + t};
+    const Tile tile(scratch + worker * scratch_size(), rows, in.sizes);
+    for (Index i = 0; i < count; ++i) {
+      std::copy_n(in.query(b, h, t + i), in.sizes.key_dim, tile.queries.row(i));
+      start_row(fold, in, h, tile.queries.row(i), tile.maximum[i], tile.sum[i], tile.weighted.row(i));
+    }
+    const PackedKeys<S> packed_keys = keys_of(b, g);
+    for_each_key_tile(
+        pattern, block.head, block.rows(0, count), in.k.length(b),
+        [&](TokenRange keys, Visibility visibility) { fold_tile(block, packed_keys, keys, visibility, tile); });
+    for (Index i = 0; i < count; ++i) {
+      finish_row(fold, in, h, tile.sum[i], tile.weighted.row(i), y.token(b, t + i) + h * in.sizes.value_dim);
+      if (kept.sum.data == nullptr) continue;
+      kept.maximum.token(b, t + i)[h] = tile.maximum[i];
+      kept.sum.token(b, t + i)[h] = tile.sum[i];
+    }
+  }
+
+ private:
+  void fold_tile(const QueryBlock& block, const PackedKeys<S>& packed_keys, TokenRange keys, Visibility visibility,
+                 const Tile& tile) const noexcept {
+    for_each_row_group(pattern, block, keys, visibility, [&](Index first, Index end, TokenRange seen) {
+      small_multiply<S>(factor<S>(tile.queries.middle_rows(first, end - first)), packed_keys.keys_of(seen),
+                        {tile.scores.row(first), end - first, seen.size(), key_tile});
+    });
+    for_each_row_group(pattern, block, keys, visibility, [&](Index first, Index end, TokenRange seen) {
+      for (Index i = first; i < end; ++i) {
+        S* const row = tile.scores.row(i);
+        if (visibility == Visibility::partial) {
+          hide_keys(pattern.row(block.head, block.position + i, seen.begin), row, seen.size());
+        }
+        tile.rescale[i] = fold.weigh(row, seen.size(), tile.maximum[i], tile.sum[i]);
+      }
+    });
+    for_each_row_group(pattern, block, keys, visibility, [&](Index first, Index end, TokenRange seen) {
+      small_multiply<S>(factor<S>({tile.scores.row(first), end - first, seen.size(), key_tile}),
+                        packed_keys.values_of(seen), tile.weighted.middle_rows(first, end - first),
+                        {.keeps = true, .scale = Fold::shifts ? tile.rescale + first : nullptr});
+    });
+  }
+};
+
+/// Calls f(job, worker) for all jobs, every worker taking one of as many as there are workers in turn: the later
+/// queries of a causal pattern see more.
+template <class F>
+void for_each_in_turn(Index jobs, Index workers, F&& f) {
+  parallel_for(workers, [&](Index worker) {
+    for (Index job = worker; job < jobs; job += workers) f(job, worker);
+  });
+}
+
+}  // namespace detail
+
+/// Attention of every query to the keys that its pattern lets it see, without a matrix of all pairs:
+///   y_i = sum_j a_ij v_j,   a_ij the fold's weights of s_ij = scale q_i.k_j
+/// y [batch, time, heads * value_dim] must not overlap the inputs; 0 where a query sees no key and starts with nothing.
+/// Memory: one packed copy of the keys and values. `schedule.chunk` queries make a block (0: chosen).
+template <class Fold, KeyPattern Pattern, Scalar S>
+void attention_scan(const Fold& fold, const Pattern& pattern, const AttentionInputs<S>& in, SequenceView<S> y,
+                    const ScanSchedule& schedule, Workspace& workspace, const AttentionRows<S>& kept = {}) {
+  const Workspace::Scope scope(workspace);
+  const AttentionSizes& n = in.sizes;
+  detail::AttentionScan<Fold, Pattern, S> op{fold, pattern, in, y, kept};
+  if (schedule.chunk > 0) op.rows = std::min(schedule.chunk, std::max<Index>(in.q.time, 1));
+  const Index pairs = in.q.time * in.k.time, work = in.q.batch * n.heads * pairs * (n.key_dim + n.value_dim);
+  const Index jobs = in.q.batch * n.heads * op.blocks(), workers = worker_count(jobs, work);
+  op.packed = workspace.take<S>(in.q.batch * n.kv_heads * detail::PackedKeys<S>::size(n, in.k.time));
+  op.scratch = workspace.take<S>(workers * op.scratch_size());
+  detail::for_each_in_turn(in.q.batch * n.kv_heads, workers, [&](Index job, Index) { op.pack(job); });
+  detail::for_each_in_turn(jobs, workers, [&](Index job, Index worker) { op.run(job, worker); });
+  clear_padding(in.q, y);
+}
+
+/// lse [batch, time, heads] of what a softmax kept of its rows.
+template <Scalar S>
+void attention_log_sums(const AttentionRows<S>& kept, SequenceView<S> lse) noexcept {
+  for (Index b = 0; b < lse.batch; ++b) {
+    for (Index t = 0; t < lse.length(b); ++t) {
+      for (Index h = 0; h < lse.features; ++h) {
+        lse.token(b, t)[h] = SoftmaxWeights<S>::log_sum(kept.maximum.token(b, t)[h], kept.sum.token(b, t)[h]);
+      }
+    }
+  }
+}
+
+namespace detail {
+
+/// Asks for numbers that are needed soon: keys and values come from memory, at its speed.
+template <Scalar S>
+void prefetch_row(const S* row, Index count) noexcept {
+  constexpr Index line = 64 / static_cast<Index>(sizeof(S));
+  for (Index i = 0; i < count; i += line) __builtin_prefetch(row + i);
+}
+
+/// What attention_step needs beside its inputs: the queries in the logits' unit, the logits of a tile of keys, m, u and
+/// w.
+[[nodiscard]] constexpr Index attention_step_size(const AttentionSizes& n) noexcept {
+  return n.heads * (n.key_dim + key_tile + 2 + n.value_dim);
+}
+
+}  // namespace detail
+
+/// One query of one batch member against `count` keys [kv_heads * key_dim] and values [kv_heads * value_dim], row after
+/// row in memory, all of which it sees. `scratch` holds attention_step_size(sizes) numbers; m and u [heads] are kept
+/// where there is a place for them.
+template <class Fold, Scalar S>
+[[gnu::noinline]] void attention_step(const Fold& fold, const AttentionInputs<S>& in, const S* query, const S* keys,
+                                      const S* values, Index count, S* y, S* scratch, S* maximum = nullptr,
+                                      S* sum = nullptr) noexcept {
+  using detail::key_tile;
+  const AttentionSizes& n = in.sizes;
+  const Index group = n.group(), key_row = n.kv_heads * n.key_dim, value_row = n.kv_heads * n.value_dim;
+  S *const scaled = scratch, *const logits = scaled + n.heads * n.key_dim, *const maxima = logits + n.heads * key_tile;
+  S *const sums = maxima + n.heads, *const weighted = sums + n.heads;
+  const Simd<S> unit(fold.unit(in.scale));
+  transform(scaled, query, n.heads * n.key_dim, [&](Simd<S> q) { return q * unit; });
+  for (Index h = 0; h < n.heads; ++h) {
+    detail::start_row(fold, in, h, query + h * n.key_dim, maxima[h], sums[h], weighted + h * n.value_dim);
+  }
+  for (Index first = 0; first < count; first += key_tile) {
+    const Index tile = std::min(key_tile, count - first);
+    for (Index j = 0; j < tile; ++j) {
+      const S* const key = keys + (first + j) * key_row;
+      detail::prefetch_row(values + (first + j) * value_row, value_row);
+      for (Index h = 0; h < n.heads; ++h) {
+        logits[h * key_tile + j] = dot<S>(scaled + h * n.key_dim, key + h / group * n.key_dim, n.key_dim);
+      }
+    }
+    for (Index h = 0; h < n.heads; ++h) {
+      S* const weights = logits + h * key_tile;
+      const Simd<S> rescale(fold.weigh(weights, tile, maxima[h], sums[h]));
+      S* const w = weighted + h * n.value_dim;
+      transform(w, w, n.value_dim, [&](Simd<S> x) { return x * rescale; });
+    }
+    for (Index j = 0; j < tile; j += 4) {
+      const Index rows = std::min<Index>(4, tile - j);
+      for (Index next = first + key_tile + j; next < std::min(first + key_tile + j + 4, count); ++next) {
+        detail::prefetch_row(keys + next * key_row, key_row);
+      }
+      for (Index h = 0; h < n.heads; ++h) {
+        const S *const weights = logits + h * key_tile + j, *const value = values + (first + j) * value_row +
+                                                                           h / group * n.value_dim;
+        S* const w = weighted + h * n.value_dim;
+        for_each_lanes<S>(n.value_dim, [&](Index i, auto lanes) {
+          Simd<S> total = lanes.load(w + i);
+          for (Index r = 0; r < rows; ++r)
+            total = fma(Simd<S>(weights[r]), lanes.load(value + r * value_row + i), total);
+          lanes.store(w + i, total);
+        });
+      }
+    }
+  }
+  for (Index h = 0; h < n.heads; ++h) {
+    detail::finish_row(fold, in, h, sums[h], weighted + h * n.value_dim, y + h * n.value_dim);
+  }
+  if (maximum != nullptr) std::copy_n(maxima, n.heads, maximum);
+  if (sum != nullptr) std::copy_n(sums, n.heads, sum);
+}
+
+}  // namespace stepscan::inline STEPSCAN_ISA
