@@ -3,6 +3,7 @@
 #include <stepscan/layers/softmax_attention.hpp>
 #include <stepscan/layers/softmax_scan.hpp>
 #include <stepscan/ops/attention_backward.hpp>
+#include <stepscan/ops/key_lists.hpp>
 
 #include "support.hpp"
 

@@ -61,5 +61,7 @@
 #include <stepscan/ops/block_topk.hpp>
 #include <stepscan/ops/decay_attention.hpp>
 #include <stepscan/ops/decay_attention_backward.hpp>
+#include <stepscan/ops/key_lists.hpp>
 #include <stepscan/ops/prob_sparse.hpp>
+#include <stepscan/ops/prob_sparse_backward.hpp>
 #include <stepscan/ops/vertical_slash.hpp>

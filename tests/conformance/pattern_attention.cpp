@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <conformance/attention.hpp>
+#include <stepscan/ops/key_lists.hpp>
 
 namespace conformance {
 

@@ -1,5 +1,5 @@
 #include <conformance/attention.hpp>
-#include <stepscan/ops/prob_sparse.hpp>
+#include <stepscan/ops/prob_sparse_backward.hpp>
 
 namespace conformance {
 

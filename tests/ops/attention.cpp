@@ -2,6 +2,7 @@
 #include <limits>
 #include <stepscan/ops/attention_backward.hpp>
 #include <stepscan/ops/attention_weights.hpp>
+#include <stepscan/ops/key_lists.hpp>
 #include <support/catch.hpp>
 #include <support/sequences.hpp>
 

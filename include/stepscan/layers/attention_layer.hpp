@@ -92,6 +92,7 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
                                     static_product(Heads, ValueDim)> {
  public:
   static constexpr bool attends_to_cache = true;
+  static constexpr Index receptive_field = Dynamic;
   static constexpr Index Inputs = detail::attention_inputs(Heads, KvHeads, KeyDim, ValueDim);
   static constexpr Index Outputs = static_product(Heads, ValueDim);
   using State = KeyValueCache<S, KvHeads, KeyDim, ValueDim>;

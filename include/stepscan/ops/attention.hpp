@@ -51,7 +51,7 @@ struct AttentionScan {
 
   [[nodiscard]] Index blocks() const noexcept { return chunk_count(in.q.time, rows); }
   [[nodiscard]] Index scratch_size() const noexcept {
-    return rows * (in.sizes.key_dim + in.sizes.value_dim + key_tile + 3);
+    return rows * (in.sizes.key_dim + in.sizes.value_dim + key_tile + 4);
   }
   [[nodiscard]] PackedKeys<S> keys_of(Index b, Index g) const noexcept {
     const Index size = PackedKeys<S>::size(in.sizes, in.k.time);
@@ -65,14 +65,15 @@ struct AttentionScan {
   /// The memory of one block.
   struct Tile {
     MatrixView<S> queries, scores, weighted;
-    S *maximum, *sum, *rescale;
+    S *maximum, *before, *sum, *rescale;
 
     Tile(S* memory, Index rows, const AttentionSizes& n) noexcept
         : queries(memory, rows, n.key_dim),
           scores(queries.row(rows), rows, key_tile),
           weighted(scores.row(rows), rows, n.value_dim),
           maximum(weighted.row(rows)),
-          sum(maximum + rows),
+          before(maximum + rows),
+          sum(before + rows),
           rescale(sum + rows) {}
   };
 
@@ -105,13 +106,22 @@ struct AttentionScan {
       small_multiply<S>(factor<S>(tile.queries.middle_rows(first, end - first)), packed_keys.keys_of(seen),
                         {tile.scores.row(first), end - first, seen.size(), key_tile});
     });
+    // Row after row for the maxima, and once more for the weights: chains of rows then run side by side.
+    std::copy_n(tile.maximum, block.count, tile.before);
     for_each_row_group(pattern, block, keys, visibility, [&](Index first, Index end, TokenRange seen) {
       for (Index i = first; i < end; ++i) {
         S* const row = tile.scores.row(i);
         if (visibility == Visibility::partial) {
           hide_keys(pattern.row(block.head, block.position + i, seen.begin), row, seen.size());
         }
-        tile.rescale[i] = fold.weigh(row, seen.size(), tile.maximum[i], tile.sum[i]);
+        tile.maximum[i] = fold.largest(row, seen.size(), tile.before[i]);
+      }
+    });
+    fold.rescale(tile.before, tile.maximum, block.count, tile.rescale);
+    for_each_row_group(pattern, block, keys, visibility, [&](Index first, Index end, TokenRange seen) {
+      for (Index i = first; i < end; ++i) {
+        const S added = fold.weigh(tile.scores.row(i), seen.size(), tile.maximum[i]);
+        tile.sum[i] = tile.rescale[i] * tile.sum[i] + added;
       }
     });
     for_each_row_group(pattern, block, keys, visibility, [&](Index first, Index end, TokenRange seen) {
@@ -210,9 +220,13 @@ template <class Fold, Scalar S>
     }
     for (Index h = 0; h < n.heads; ++h) {
       S* const weights = logits + h * key_tile;
-      const Simd<S> rescale(fold.weigh(weights, tile, maxima[h], sums[h]));
+      const S before = maxima[h];
+      S rescale;
+      maxima[h] = fold.largest(weights, tile, before);
+      fold.rescale(&before, &maxima[h], 1, &rescale);
+      sums[h] = rescale * sums[h] + fold.weigh(weights, tile, maxima[h]);
       S* const w = weighted + h * n.value_dim;
-      transform(w, w, n.value_dim, [&](Simd<S> x) { return x * rescale; });
+      transform(w, w, n.value_dim, [&](Simd<S> x) { return x * Simd<S>(rescale); });
     }
     for (Index j = 0; j < tile; j += 4) {
       const Index rows = std::min<Index>(4, tile - j);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -12,7 +13,9 @@
 ///
 ///   F::shifts                   m is a running maximum, by which earlier sums are rescaled
 ///   f.unit(scale)               what q.k is multiplied by: logits come in that unit
-///   f.weigh(x, n, m, u)         a run of logits x becomes weights; returns what earlier sums have to be multiplied by
+///   f.largest(x, n, m)          m with a run of logits x
+///   f.rescale(m, m', n, r)      what earlier sums of n queries have to be multiplied by, m having become m'
+///   f.weigh(x, n, m)            a run of logits x becomes weights, whose sum it returns
 ///   f.inverse(u)                what w is multiplied by in the end
 ///   f.pull(x, n, d, m, r, e)    for the backward pass: logits x become weights times r, and d becomes the cotangents
 ///                               of q.k times scale, from d = g.v
@@ -28,22 +31,20 @@ template <Scalar S>
   Simd<S> most(least);
   Index i = 0;
   for (; i + width <= n; i += width) most = max(load(x + i), most);
-  S tail = least;
-  for (; i < n; ++i) tail = std::max(tail, x[i]);
-  // A row whose maximum has been met, as most have after a few keys, need not be searched lane by lane.
-  if (all(most <= Simd<S>(tail))) return tail;
   std::array<S, static_cast<std::size_t>(width)> lanes;
   store(lanes.data(), most);
-  for (const S lane : lanes) tail = std::max(tail, lane);
-  return tail;
+  for (std::size_t half = lanes.size() / 2; half > 0; half /= 2) {
+    for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] = std::max(lanes[lane], lanes[lane + half]);
+  }
+  for (; i < n; ++i) lanes[0] = std::max(lanes[0], x[i]);
+  return lanes[0];
 }
 
 /// 2^x for x <= 0 up to rounding; 0 below the normal numbers.
 template <SimdRegister V>
 [[gnu::always_inline]] inline V exp2_of_negative(V x) noexcept {
   using T = typename V::value_type;
-  const V lowest(-exp2_limit<T>);
-  return select(x < lowest, V(T{0}), exp2_product_in_range(max(x, lowest), V(T{1})));
+  return select(x < V(-exp2_limit<T>), V(T{0}), exp2_product_in_range(x, V(T{1})));
 }
 
 }  // namespace detail
@@ -61,9 +62,15 @@ struct SoftmaxWeights {
     return sum == S{0} ? -std::numeric_limits<S>::infinity() : maximum * ln_2 + std::log(sum);
   }
 
-  static S weigh(S* x, Index n, S& maximum, S& sum) noexcept {
-    const S before = maximum;
-    maximum = detail::largest_of(x, n, before);
+  [[nodiscard]] static S largest(const S* x, Index n, S maximum) noexcept { return detail::largest_of(x, n, maximum); }
+  static void rescale(const S* before, const S* after, Index n, S* factors) noexcept {
+    for_each_lanes<S>(n, [&](Index i, auto lanes) {
+      const Simd<S> m = lanes.load(after + i), none(-std::numeric_limits<S>::infinity());
+      const Simd<S> shift = select(m > none, m, Simd<S>(S{0}));
+      lanes.store(factors + i, detail::exp2_of_negative(lanes.load(before + i) - shift));
+    });
+  }
+  static S weigh(S* x, Index n, S maximum) noexcept {
     const Simd<S> shift(shift_of(maximum));
     Simd<S> total(S{0});
     for_each_lanes<S>(n, [&](Index i, auto lanes) {
@@ -71,12 +78,7 @@ struct SoftmaxWeights {
       total = total + lanes.inside(weight);
       lanes.store(x + i, weight);
     });
-    S rescale{1};
-    if (before != maximum) {
-      rescale = before == -std::numeric_limits<S>::infinity() ? S{0} : std::exp2(before - maximum);
-    }
-    sum = rescale * sum + stepscan::sum(total);
-    return rescale;
+    return stepscan::sum(total);
   }
 
   /// P = exp(s - m) / u, r being 1 / u, and dS = P (g.v - e).
@@ -116,15 +118,16 @@ struct SimilarityWeights {
   [[nodiscard]] static S unit(S scale) noexcept { return scale; }
   [[nodiscard]] S inverse(S sum) const noexcept { return Normalised ? 1 / (sum + eps) : S{1}; }
 
-  S weigh(S* x, Index n, S&, S& sum) const noexcept {
+  [[nodiscard]] static S largest(const S*, Index, S maximum) noexcept { return maximum; }
+  static void rescale(const S*, const S*, Index n, S* factors) noexcept { std::fill_n(factors, n, S{1}); }
+  S weigh(S* x, Index n, S) const noexcept {
     Simd<S> total(S{0});
     for_each_lanes<S>(n, [&](Index i, auto lanes) {
       const Simd<S> weight = similarity(lanes.load(x + i));
       total = total + lanes.inside(weight);
       lanes.store(x + i, weight);
     });
-    sum += stepscan::sum(total);
-    return S{1};
+    return stepscan::sum(total);
   }
 
   /// a r, and dS = f'(s) r (g.v - e).

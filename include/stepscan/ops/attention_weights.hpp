@@ -26,7 +26,11 @@ void attention_weights(const Fold& fold, const Pattern& pattern, const Attention
     for (Index j = 0; j < keys; j += mask_keys) {
       detail::hide_keys(pattern.row(head, in.position_of(b) + t, j), row + j, std::min(mask_keys, keys - j));
     }
-    fold.weigh(row, keys, maximum, sum);
+    const S before = maximum;
+    S rescale;
+    maximum = fold.largest(row, keys, before);
+    fold.rescale(&before, &maximum, 1, &rescale);
+    sum = rescale * sum + fold.weigh(row, keys, maximum);
     const Simd<S> inverse(fold.inverse(sum));
     transform(row, row, keys, [&](Simd<S> x) { return x * inverse; });
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <stepscan/ops/attention_weights.hpp>
+#include <stepscan/ops/key_lists.hpp>
 #include <stepscan/ops/top_positions.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
