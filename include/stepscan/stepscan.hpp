@@ -57,6 +57,7 @@
 #include <stepscan/ops/attention.hpp>
 #include <stepscan/ops/attention_backward.hpp>
 #include <stepscan/ops/attention_sink.hpp>
+#include <stepscan/ops/attention_step.hpp>
 #include <stepscan/ops/attention_weights.hpp>
 #include <stepscan/ops/block_topk.hpp>
 #include <stepscan/ops/decay_attention.hpp>

@@ -2,6 +2,7 @@
 
 #include <conformance/trees.hpp>
 #include <stepscan/ops/attention_backward.hpp>
+#include <stepscan/ops/attention_step.hpp>
 
 /// What cases of attention share: queries, keys and values with their own numbers of tokens and heads, a cache in front
 /// of the keys, log sums. They run the operator.

@@ -1,8 +1,10 @@
 #include <cmath>
 #include <limits>
 #include <stepscan/ops/attention_backward.hpp>
+#include <stepscan/ops/attention_step.hpp>
 #include <stepscan/ops/attention_weights.hpp>
 #include <stepscan/ops/key_lists.hpp>
+#include <stepscan/scan/softmax.hpp>
 #include <support/catch.hpp>
 #include <support/sequences.hpp>
 
@@ -181,6 +183,36 @@ TEST_CASE("attention: one query after another by attention_step", "[ops]") {
     }
   }
   CHECK(distance(y, expected) < 1e-14);
+}
+
+TEST_CASE("attention: split at any key, partial results merge to the whole", "[ops]") {
+  const AttentionSizes n{2, 1, 5, 3};
+  const Problem p(n, 1, 70, 30);
+  const SoftmaxFold<double> fold{n.value_dim};
+  std::vector<double> scratch(static_cast<std::size_t>(stepscan::detail::attention_step_size(n)));
+  /// m, u and w of both heads, of the keys [begin, end).
+  const auto part = [&](Index begin, Index end) {
+    std::vector<double> m(2), u(2), y(6), state;
+    attention_step<SoftmaxWeights<double>, double>({}, p.inputs(), p.q.data(), p.k.data() + begin * n.key_dim,
+                                                   p.v.data() + begin * n.value_dim, end - begin, y.data(),
+                                                   scratch.data(), m.data(), u.data());
+    for (std::size_t h = 0; h < 2; ++h) {
+      state.insert(state.end(), {m[h] * SoftmaxWeights<double>::ln_2, u[h]});
+      for (std::size_t i = 0; i < 3; ++i) state.push_back(y[3 * h + i] * u[h]);
+    }
+    return state;
+  };
+  const auto whole = attended(p, Full());
+  for (Index at = 0; at <= 70; ++at) {
+    std::vector<double> a = part(0, at), b = part(at, 70), y(6);
+    for (std::size_t h = 0; h < 2; ++h) {
+      double *const left = a.data() + 5 * h, *const right = b.data() + 5 * h;
+      const SoftmaxState<double> from{left, left + 1, left + 2};
+      fold.combine(from, {right, right + 1, right + 2}, from);
+      fold.result(from, y.data() + 3 * h);
+    }
+    CHECK(distance(y, std::span(whole.data(), 6)) < 1e-13);
+  }
 }
 
 namespace {

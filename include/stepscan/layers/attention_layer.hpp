@@ -2,14 +2,15 @@
 
 #include <cmath>
 #include <cstdint>
+#include <stepscan/layers/combinator.hpp>
 #include <stepscan/layers/layer.hpp>
 #include <stepscan/layers/schedule.hpp>
-#include <stepscan/ops/attention.hpp>
+#include <stepscan/ops/attention_step.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
 /// The keys and values that queries still see: k [batch, capacity, kv_heads, key_dim], v [batch, capacity, kv_heads,
-/// value_dim], and how many tokens there have been, length [batch]. The first `sinks` tokens stay where they are;
+/// value_dim], and how many tokens came in, length [batch]. The first `sinks` tokens stay where they are;
 /// behind them lies a ring of the latest ones: token p stands in row p, or sinks + (p - sinks) mod (capacity - sinks).
 template <Scalar S, Index KvHeads, Index KeyDim, Index ValueDim>
 struct KeyValueCache {
@@ -98,6 +99,9 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
   using State = KeyValueCache<S, KvHeads, KeyDim, ValueDim>;
   using DefaultForm = Default;
   using Forms = std::tuple<Recurrent, Chunked<>, Parallel<>>;
+  /// Long blocks: every one packs all that is kept.
+  template <class Form>
+  static constexpr Index block_tokens = std::same_as<Form, Recurrent> ? detail::usual_block : 8 * detail::usual_block;
 
   S scale{1};  ///< multiplies q.k; key_dim^-0.5 unless set
 
@@ -115,8 +119,8 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
   /// An empty cache.
   [[nodiscard]] State initial_state(Index batch) const { return State(batch, capacity_, sizes()); }
 
-  /// A state that keeps `capacity` tokens and holds what the given one holds. Throws ArgumentError when that is less
-  /// than the state's own.
+  /// A state that keeps `capacity` tokens and holds what the given one holds, its length counting from there. Throws
+  /// ArgumentError when that is less than the state's own.
   [[nodiscard]] State reserve(const State& state, Index capacity) const {
     if (capacity < state.capacity()) {
       fail<ArgumentError>(std::string(Self::name) + ": expected to reserve at least " +
