@@ -18,67 +18,48 @@ template <Scalar S, class F>
   return i;
 }
 
-/// Asks for numbers that are needed soon: keys and values come from memory, at its speed.
+/// a.b, one chain of multiply-adds per lane.
 template <Scalar S>
-[[gnu::always_inline]] inline void prefetch_row(const S* row, Index count) noexcept {
+[[nodiscard, gnu::always_inline]] inline S strip_dot(const S* a, const S* b, Index n) noexcept {
+  constexpr Index width = simd_width<S>;
+  Simd<S> total(S{0});
+  const Index rest = for_each_strip<S>(n, [&]<int Vectors>(Index i, std::integral_constant<int, Vectors>) {
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) total = fma(load(a + i + v * width), load(b + i + v * width), total);
+  });
+  if (rest < n) total = fma(load_n(a + rest, n - rest), load_n(b + rest, n - rest), total);
+  return sum(total);
+}
+
+/// w += weights[r] times row r, of `Rows` rows.
+template <int Rows, Scalar S>
+[[gnu::always_inline]] inline void add_rows_weighted(const S* weights, const S* rows, Index stride, Index n,
+                                                     S* w) noexcept {
+  constexpr Index width = simd_width<S>;
+  const Index rest = for_each_strip<S>(n, [&]<int Vectors>(Index i, std::integral_constant<int, Vectors>) {
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) {
+      Simd<S> total = load(w + i + v * width);
+#pragma GCC unroll 4
+      for (int r = 0; r < Rows; ++r) total = fma(Simd<S>(weights[r]), load(rows + r * stride + i + v * width), total);
+      store(w + i + v * width, total);
+    }
+  });
+  if (rest == n) return;
+  Simd<S> total = load_n(w + rest, n - rest);
+  for (int r = 0; r < Rows; ++r) total = fma(Simd<S>(weights[r]), load_n(rows + r * stride + rest, n - rest), total);
+  store_n(w + rest, total, n - rest);
+}
+
+/// Asks for numbers that are needed soon.
+template <Scalar S>
+[[gnu::always_inline]] inline void prefetch_rows(const S* row, Index count) noexcept {
   constexpr Index line = 64 / static_cast<Index>(sizeof(S));
   for (Index i = 0; i < count; i += line) __builtin_prefetch(row + i);
 }
 
-/// Rows in memory: of keys or values of one head.
-template <Scalar S>
-struct HeadRows {
-  const S* data = nullptr;
-  Index count = 0;
-  Index dim = 0;
-  Index stride = 0;
-
-  [[nodiscard]] const S* row(Index j) const noexcept { return data + j * stride; }
-};
-
-/// x[j] = q.row j. Asks for the rows of `next` meanwhile.
-template <Scalar S>
-void products_with_rows(const S* q, const HeadRows<S>& rows, const HeadRows<S>& next, S* x) noexcept {
-  constexpr Index width = simd_width<S>;
-  std::fill_n(x, rows.count, S{0});
-  const Index rest = for_each_strip<S>(rows.dim, [&]<int Vectors>(Index i, std::integral_constant<int, Vectors>) {
-    Simd<S> own[Vectors];
-    for (int v = 0; v < Vectors; ++v) own[v] = load(q + i + v * width);
-    for (Index j = 0; j < rows.count; ++j) {
-      const S* const row = rows.row(j) + i;
-      Simd<S> total = own[0] * load(row);
-#pragma GCC unroll 8
-      for (int v = 1; v < Vectors; ++v) total = fma(own[v], load(row + v * width), total);
-      x[j] += sum(total);
-      if (i == 0 && j < next.count) prefetch_row(next.row(j), next.dim);
-    }
-  });
-  if (rest == rows.dim) return;
-  for (Index j = 0; j < rows.count; ++j) x[j] += dot<S>(q + rest, rows.row(j) + rest, rows.dim - rest);
-}
-
-/// w = rescale w + the sum of weights[j] row j. Asks for the rows of `next` meanwhile.
-template <Scalar S>
-void add_weighted_rows(const S* weights, const HeadRows<S>& rows, const HeadRows<S>& next, S rescale, S* w) noexcept {
-  constexpr Index width = simd_width<S>;
-  const Index rest = for_each_strip<S>(rows.dim, [&]<int Vectors>(Index i, std::integral_constant<int, Vectors>) {
-    Simd<S> total[Vectors];
-    for (int v = 0; v < Vectors; ++v) total[v] = load(w + i + v * width) * Simd<S>(rescale);
-    for (Index j = 0; j < rows.count; ++j) {
-      const S* const row = rows.row(j) + i;
-      const Simd<S> weight(weights[j]);
-#pragma GCC unroll 8
-      for (int v = 0; v < Vectors; ++v) total[v] = fma(weight, load(row + v * width), total[v]);
-      if (i == 0 && j < next.count) prefetch_row(next.row(j), next.dim);
-    }
-    for (int v = 0; v < Vectors; ++v) store(w + i + v * width, total[v]);
-  });
-  const Index left = rows.dim - rest;
-  if (left == 0) return;
-  Simd<S> total = load_n(w + rest, left) * Simd<S>(rescale);
-  for (Index j = 0; j < rows.count; ++j) total = fma(Simd<S>(weights[j]), load_n(rows.row(j) + rest, left), total);
-  store_n(w + rest, total, left);
-}
+/// Bytes of keys and values beyond which they are taken to come from memory and not from a cache.
+inline constexpr Index far_bytes = 16 * target_machine.l2_bytes;
 
 /// What attention_step needs beside its inputs: the queries in the logits' unit, the logits of a tile of keys, m, u and
 /// w.
@@ -96,7 +77,6 @@ template <class Fold, Scalar S>
                                       const S* values, Index count, S* y, S* scratch, S* maximum = nullptr,
                                       S* sum = nullptr) noexcept {
   using detail::key_tile;
-  using Rows = detail::HeadRows<S>;
   const AttentionSizes& n = in.sizes;
   S *const scaled = scratch, *const logits = scaled + n.heads * n.key_dim, *const maxima = logits + n.heads * key_tile;
   S *const sums = maxima + n.heads, *const weighted = sums + n.heads;
@@ -105,28 +85,42 @@ template <class Fold, Scalar S>
   for (Index h = 0; h < n.heads; ++h) {
     detail::start_row(fold, in, h, query + h * n.key_dim, maxima[h], sums[h], weighted + h * n.value_dim);
   }
-  const auto keys_of = [&](Index h, Index first) {
-    const Index stride = n.kv_heads * n.key_dim, tile = std::min(key_tile, std::max<Index>(count - first, 0));
-    return Rows{keys + first * stride + h / n.group() * n.key_dim, tile, n.key_dim, stride};
-  };
-  const auto values_of = [&](Index h, Index first) {
-    const Index stride = n.kv_heads * n.value_dim, tile = std::min(key_tile, count - first);
-    return Rows{values + first * stride + h / n.group() * n.value_dim, tile, n.value_dim, stride};
+  // Keys and values are read in the order of memory, all heads of a token together. Where its speed is the limit, the
+  // values are asked for while keys are worked on, and the next keys while values are.
+  const Index key_row = n.kv_heads * n.key_dim, value_row = n.kv_heads * n.value_dim;
+  const bool far = count * (key_row + value_row) * static_cast<Index>(sizeof(S)) > detail::far_bytes;
+  const auto add_values = [&]<int Rows>(std::integral_constant<int, Rows>, Index j, const S* rows) {
+    for (Index h = 0; h < n.heads; ++h) {
+      detail::add_rows_weighted<Rows>(logits + h * key_tile + j, rows + h / n.group() * n.value_dim, value_row,
+                                      n.value_dim, weighted + h * n.value_dim);
+    }
   };
   for (Index first = 0; first < count; first += key_tile) {
-    for (Index h = 0; h < n.heads; ++h) {
-      detail::products_with_rows(scaled + h * n.key_dim, keys_of(h, first), values_of(h, first), logits + h * key_tile);
+    const Index tile = std::min(key_tile, count - first);
+    for (Index j = 0; j < tile; ++j) {
+      const S* const row = keys + (first + j) * key_row;
+      if (far) detail::prefetch_rows(values + (first + j) * value_row, value_row);
+      for (Index h = 0; h < n.heads; ++h) {
+        logits[h * key_tile + j] =
+            detail::strip_dot(scaled + h * n.key_dim, row + h / n.group() * n.key_dim, n.key_dim);
+      }
     }
     for (Index h = 0; h < n.heads; ++h) {
-      S* const weights = logits + h * key_tile;
-      const Rows rows = values_of(h, first);
+      S *const weights = logits + h * key_tile, *const w = weighted + h * n.value_dim;
       const S before = maxima[h];
       S rescale;
-      maxima[h] = fold.largest(weights, rows.count, before);
+      maxima[h] = fold.largest(weights, tile, before);
       fold.rescale(&before, &maxima[h], 1, &rescale);
-      sums[h] = rescale * sums[h] + fold.weigh(weights, rows.count, maxima[h]);
-      detail::add_weighted_rows(weights, rows, keys_of(h, first + key_tile), rescale, weighted + h * n.value_dim);
+      sums[h] = rescale * sums[h] + fold.weigh(weights, tile, maxima[h]);
+      transform(w, w, n.value_dim, [&](Simd<S> x) { return x * Simd<S>(rescale); });
     }
+    Index j = 0;
+    const S* const rows = values + first * value_row;
+    for (; j + 4 <= tile; j += 4) {
+      if (far) detail::prefetch_rows(keys + std::min(first + key_tile + j, count - 4) * key_row, 4 * key_row);
+      add_values(std::integral_constant<int, 4>{}, j, rows + j * value_row);
+    }
+    for (; j < tile; ++j) add_values(std::integral_constant<int, 1>{}, j, rows + j * value_row);
   }
   for (Index h = 0; h < n.heads; ++h) {
     detail::finish_row(fold, in, h, sums[h], weighted + h * n.value_dim, y + h * n.value_dim);
