@@ -115,9 +115,9 @@ inline void check_hippo_size(HippoMeasure measure, Index size) {
   }
   Tensor<double, Dynamic, Dynamic> P(rank, size);
   for (Index n = 0; n < size; ++n) {
-    const double root = std::sqrt(static_cast<double>(n) + 0.5);
-    if (measure == HippoMeasure::legs) P(0, n) = root;
-    if (measure == HippoMeasure::legt) P(n % 2 == 0 ? 1 : 0, n) = root;
+    if (measure == HippoMeasure::legs) P(0, n) = std::sqrt(static_cast<double>(n) + 0.5);
+    if (measure == HippoMeasure::legt)
+      P(n % 2 == 0 ? 1 : 0, n) = std::sqrt(0.5) * std::sqrt(static_cast<double>(2 * n + 1));
     if (measure == HippoMeasure::lagt) P(0, n) = std::sqrt(0.5);
     if (measure == HippoMeasure::fourier) P(0, n) = detail::hippo_input(measure, n);
   }

@@ -90,7 +90,8 @@ inline Tensor<double, Dynamic, Dynamic> tridiagonalize_skew(Tensor<double, Dynam
   solver.computeFromTridiagonal(diagonal, below);
   const Eigen::MatrixXd& U = solver.eigenvectors();
 
-  const double shift = measure == HippoMeasure::legs ? -0.5 : 0;
+  double shift = 0;
+  for (Index n = 0; n < size; ++n) shift += form.normal(n, n) / static_cast<double>(size);
   constexpr Complex phases[4] = {{1, 0}, {0, -1}, {-1, 0}, {0, 1}};
   for (Index i = 0; i < size; ++i) {
     form.lambda[i] = {shift, solver.eigenvalues()[i]};
