@@ -24,6 +24,7 @@
 #include <stepscan/layers/lightning_attention.hpp>
 #include <stepscan/layers/linear.hpp>
 #include <stepscan/layers/linear_attention.hpp>
+#include <stepscan/layers/lru.hpp>
 #include <stepscan/layers/lstm.hpp>
 #include <stepscan/layers/mamba.hpp>
 #include <stepscan/layers/mamba2_ssd.hpp>
@@ -36,6 +37,7 @@
 #include <stepscan/layers/projected.hpp>
 #include <stepscan/layers/retention.hpp>
 #include <stepscan/layers/rms_norm.hpp>
+#include <stepscan/layers/s5.hpp>
 #include <stepscan/layers/scalar_gated_attention.hpp>
 #include <stepscan/layers/selective_scan.hpp>
 #include <stepscan/layers/slstm.hpp>
@@ -50,3 +52,5 @@
 #include <stepscan/ops/affine_scan_dense_backward.hpp>
 #include <stepscan/ops/decay_attention.hpp>
 #include <stepscan/ops/decay_attention_backward.hpp>
+#include <stepscan/ops/discretize_hold.hpp>
+#include <stepscan/ops/s4d_init.hpp>

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <complex>
 #include <stepscan/core/fields.hpp>
 #include <stepscan/core/tensor.hpp>
 
@@ -19,5 +20,15 @@ struct ComplexTensor {
   template <std::convertible_to<Index>... Sizes>
   requires(sizeof...(Sizes) > 0) explicit ComplexTensor(Sizes... sizes) : re(sizes...), im(sizes...) {}
 };
+
+namespace detail {
+
+/// One number of a complex tensor, in double.
+template <class Tensors, class... At>
+[[nodiscard]] std::complex<double> complex_at(const Tensors& tensor, At... at) noexcept {
+  return {static_cast<double>(tensor.re(at...)), static_cast<double>(tensor.im(at...))};
+}
+
+}  // namespace detail
 
 }  // namespace stepscan::inline STEPSCAN_ISA

@@ -9,10 +9,13 @@
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/gated_linear_attention_layer_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
+#include <stepscan/layers/lru_backward.hpp>
 #include <stepscan/layers/mamba2_ssd_backward.hpp>
 #include <stepscan/layers/mamba_backward.hpp>
 #include <stepscan/layers/norm_backward.hpp>
 #include <stepscan/layers/projected_backward.hpp>
+#include <stepscan/layers/s5_backward.hpp>
+#include <stepscan/layers/s5_initialize.hpp>
 #include <stepscan/layers/selective_scan_backward.hpp>
 #include <stepscan/layers/swiglu_backward.hpp>
 #include <stepscan/ops/delta_rule_backward.hpp>
