@@ -60,8 +60,6 @@ TEST_CASE("an s5 reads an input of twice the rate by a plan of half the step", "
 }
 
 TEST_CASE("a fresh s5 is a HiPPO system in its eigenvectors", "[s5]") {
-  // All conjugate pairs of one block: the kernel 2 Re(C exp(Lambda t) B) is that of a real system, whose first term is
-  // C_0 B_0 in the whole space, so B of both halves together has the norm of B_0.
   Dynamic5 layer(2, 12, {.blocks = 3});
   initialize(layer, 3);
   for (Index p = 0; p < 12; ++p) {
@@ -73,7 +71,15 @@ TEST_CASE("a fresh s5 is a HiPPO system in its eigenvectors", "[s5]") {
   }
   Dynamic5 all(2, 8, {.conj_sym = false});
   initialize(all, 3);
-  for (Index p = 0; p < 8; ++p) CHECK(all.Lambda.im[p] == Approx(-all.Lambda.im[7 - p]));
+  const NormalPlusLowRank form = hippo_normal(HippoMeasure::legs, 8, 1);
+  for (Index p = 0; p < 8; ++p) {
+    CHECK(all.Lambda.im[p] == Approx(-all.Lambda.im[7 - p]));
+    for (Index f = 0; f < 2; ++f) {
+      Complex weight = 0;  // of the system before it was diagonalised: real
+      for (Index n = 0; n < 8; ++n) weight += form.V(p, n) * Complex(all.B.re(n, f), all.B.im(n, f));
+      CHECK(std::abs(weight.imag()) < 1e-13);
+    }
+  }
   Dynamic5 uneven(2, 8, {.blocks = 3});
   CHECK_THROWS_AS(initialize(uneven, 1), ArgumentError);
 }
