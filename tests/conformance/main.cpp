@@ -10,10 +10,10 @@ namespace {
 constexpr const char* usage =
     "usage: stepscan_conformance [--scalar double|float|all] [--form NAME|all] FILE...\n"
     "Rebuilds the layer of each golden case, runs every form it has, forward and backward, and compares.\n"
-    "Forms: recurrent, chunked, parallel, newton-full, newton-diagonal.\n";
+    "Forms: recurrent, chunked, parallel, convolution, newton-full, newton-diagonal.\n";
 
 const std::vector<std::string> scalars{"double", "float"};
-const std::vector<std::string> forms{"recurrent", "chunked", "parallel", "newton-full", "newton-diagonal"};
+const std::vector<std::string> forms{"recurrent", "chunked", "parallel", "convolution", "newton-full", "newton-diagonal"};
 
 bool is_one_of(const std::string& name, const std::vector<std::string>& names) {
   return name == "all" || std::find(names.begin(), names.end(), name) != names.end();
@@ -40,6 +40,7 @@ std::vector<Family> all_families() {
       affine_scan_family(),
       causal_conv1d_family(),
       delta_rule_family(),
+      dss_family(),
       elman_rnn_family(),
       gated_delta_rule_family(),
       gated_linear_attention_family(),

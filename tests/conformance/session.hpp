@@ -94,6 +94,7 @@ struct Family {
 Family affine_scan_family();
 Family causal_conv1d_family();
 Family delta_rule_family();
+Family dss_family();
 Family elman_rnn_family();
 Family gated_delta_rule_family();
 Family gated_linear_attention_family();
