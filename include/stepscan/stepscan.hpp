@@ -14,6 +14,7 @@
 #include <stepscan/layers/causal_conv1d.hpp>
 #include <stepscan/layers/conv1d.hpp>
 #include <stepscan/layers/delta_rule.hpp>
+#include <stepscan/layers/dss.hpp>
 #include <stepscan/layers/elman_rnn.hpp>
 #include <stepscan/layers/gated_delta_rule.hpp>
 #include <stepscan/layers/gated_linear_attention.hpp>
@@ -37,6 +38,7 @@
 #include <stepscan/layers/projected.hpp>
 #include <stepscan/layers/retention.hpp>
 #include <stepscan/layers/rms_norm.hpp>
+#include <stepscan/layers/s4d.hpp>
 #include <stepscan/layers/s5.hpp>
 #include <stepscan/layers/scalar_gated_attention.hpp>
 #include <stepscan/layers/selective_scan.hpp>

@@ -6,6 +6,7 @@
 #include <stepscan/layers/causal_conv1d_backward.hpp>
 #include <stepscan/layers/conv1d_backward.hpp>
 #include <stepscan/layers/decay_backward.hpp>
+#include <stepscan/layers/dss_backward.hpp>
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/gated_linear_attention_layer_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
@@ -14,6 +15,7 @@
 #include <stepscan/layers/mamba_backward.hpp>
 #include <stepscan/layers/norm_backward.hpp>
 #include <stepscan/layers/projected_backward.hpp>
+#include <stepscan/layers/s4d_backward.hpp>
 #include <stepscan/layers/s5_backward.hpp>
 #include <stepscan/layers/s5_initialize.hpp>
 #include <stepscan/layers/selective_scan_backward.hpp>

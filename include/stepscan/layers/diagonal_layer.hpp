@@ -5,7 +5,7 @@
 #include <stepscan/layers/schedule.hpp>
 #include <stepscan/ops/diagonal_kernel.hpp>
 #include <stepscan/ops/diagonal_recurrence.hpp>
-#include <stepscan/ops/linear_system_scan.hpp>
+#include <stepscan/ops/linear_system_convolution.hpp>
 
 /// What the layers of diagonal time-invariant systems share: S4d, Dss.
 namespace stepscan::inline STEPSCAN_ISA {
@@ -45,7 +45,7 @@ template <class Self, Scalar S, Index Features, Index Modes, class Default>
 class DiagonalLayer : public Layer<Self, S, Features, Features> {
  public:
   using State = DiagonalState<S, Features, Modes>;
-  using Forms = std::tuple<Recurrent, Chunked<>, Parallel<>>;
+  using Forms = std::tuple<Recurrent, Chunked<>, Parallel<>, Convolution>;
   using DefaultForm = Default;
   static constexpr bool time_invariant = true;
 
@@ -84,8 +84,14 @@ class DiagonalLayer : public Layer<Self, S, Features, Features> {
       diagonal_system_recurrence<S>(step, x, state.h.re.data(), state.h.im.data(), y, workspace);
     } else {
       const Index chunk = detail::system_chunk(form, 2 * self().modes(), false);
-      linear_system_scan<S>(self().operators(chunk, workspace), x, state.view(), y, detail::schedule_of(form),
-                            workspace);
+      const ChunkSystem<const S> operators = self().operators(chunk, workspace);
+      if constexpr (std::same_as<Form, Convolution>) {
+        const MatrixView<S> response = workspace.matrix<S, Dynamic>(self().input_size(), x.time);
+        kernel(response, workspace);
+        linear_system_convolution<S>(operators, response, x, state.view(), y, workspace);
+      } else {
+        linear_system_scan<S>(operators, x, state.view(), y, detail::schedule_of(form), workspace);
+      }
     }
   }
 };

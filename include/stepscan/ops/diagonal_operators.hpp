@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <stepscan/core/workspace.hpp>
 #include <stepscan/ops/diagonal_system.hpp>
 
@@ -35,6 +36,13 @@ inline void fill_powers(const Planes<const double*, 2>& a, Index modes, Index co
   }
 }
 
+/// A number in S, at most the largest: a mode that grows may leave S within a chunk, where nothing yet multiplies it.
+template <Scalar S>
+[[nodiscard]] constexpr S narrow(double x) noexcept {
+  constexpr double most = static_cast<double>(std::numeric_limits<S>::max());
+  return static_cast<S>(std::clamp(x, -most, most));
+}
+
 /// The operators of one feature; room [operators_room].
 template <Scalar S>
 void diagonal_operators(const DiagonalSystem& system, Index feature, Index chunk, const ChunkOperators<S>& out,
@@ -65,24 +73,24 @@ void diagonal_operators(const DiagonalSystem& system, Index feature, Index chunk
       return std::array{fnma(lanes.load(weights + modes + n), lanes.load(at + modes + n),
                              lanes.load(weights + n) * lanes.load(at + n))};
     });
-    out.response[chunk - 1 + l] = static_cast<S>(sums[0] + (l == 0 ? system.skip[feature] : 0.0));
+    out.response[chunk - 1 + l] = narrow<S>(sums[0] + (l == 0 ? system.skip[feature] : 0.0));
   }
   for (Index i = 0; i < chunk; ++i) {
     write_product(c, i + 1, row);
     for (Index n = 0; n < modes; ++n) {
-      out.read[n * chunk + i] = static_cast<S>(row[n]);
-      out.read[(modes + n) * chunk + i] = static_cast<S>(-row[modes + n]);
+      out.read[n * chunk + i] = narrow<S>(row[n]);
+      out.read[(modes + n) * chunk + i] = narrow<S>(-row[modes + n]);
     }
     const double* written = powers + (chunk - 1 - i) * states;
     if (system.has_input()) {
       write_product(b, chunk - 1 - i, row);
       written = row;
     }
-    for (Index s = 0; s < states; ++s) out.write[i * states + s] = static_cast<S>(written[s]);
+    for (Index s = 0; s < states; ++s) out.write[i * states + s] = narrow<S>(written[s]);
   }
   for (Index s = 0; s < states; ++s) {
-    out.carry[s] = static_cast<S>(powers[chunk * states + s]);
-    out.advance[s] = static_cast<S>(powers[states + s]);
+    out.carry[s] = narrow<S>(powers[chunk * states + s]);
+    out.advance[s] = narrow<S>(powers[states + s]);
   }
 }
 
