@@ -14,6 +14,7 @@
 #include <stepscan/layers/causal_conv1d.hpp>
 #include <stepscan/layers/conv1d.hpp>
 #include <stepscan/layers/delta_rule.hpp>
+#include <stepscan/layers/dss.hpp>
 #include <stepscan/layers/elman_rnn.hpp>
 #include <stepscan/layers/gated_delta_rule.hpp>
 #include <stepscan/layers/gated_linear_attention.hpp>
@@ -24,6 +25,7 @@
 #include <stepscan/layers/lightning_attention.hpp>
 #include <stepscan/layers/linear.hpp>
 #include <stepscan/layers/linear_attention.hpp>
+#include <stepscan/layers/lru.hpp>
 #include <stepscan/layers/lstm.hpp>
 #include <stepscan/layers/mamba.hpp>
 #include <stepscan/layers/mamba2_ssd.hpp>
@@ -36,6 +38,8 @@
 #include <stepscan/layers/projected.hpp>
 #include <stepscan/layers/retention.hpp>
 #include <stepscan/layers/rms_norm.hpp>
+#include <stepscan/layers/s4d.hpp>
+#include <stepscan/layers/s5.hpp>
 #include <stepscan/layers/scalar_gated_attention.hpp>
 #include <stepscan/layers/selective_scan.hpp>
 #include <stepscan/layers/slstm.hpp>
@@ -50,3 +54,5 @@
 #include <stepscan/ops/affine_scan_dense_backward.hpp>
 #include <stepscan/ops/decay_attention.hpp>
 #include <stepscan/ops/decay_attention_backward.hpp>
+#include <stepscan/ops/discretize_hold.hpp>
+#include <stepscan/ops/s4d_init.hpp>
