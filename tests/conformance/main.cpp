@@ -58,6 +58,7 @@ std::vector<Family> all_families() {
       multihead_gru_family(),
       multihead_lstm_family(),
       retention_family(),
+      s4_family(),
       s4d_family(),
       scalar_gated_attention_family(),
       selective_scan_family(),

@@ -112,6 +112,7 @@ Family multihead_elman_family();
 Family multihead_gru_family();
 Family multihead_lstm_family();
 Family retention_family();
+Family s4_family();
 Family s4d_family();
 Family scalar_gated_attention_family();
 Family selective_scan_family();
