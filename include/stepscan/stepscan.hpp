@@ -38,6 +38,7 @@
 #include <stepscan/layers/projected.hpp>
 #include <stepscan/layers/retention.hpp>
 #include <stepscan/layers/rms_norm.hpp>
+#include <stepscan/layers/s4.hpp>
 #include <stepscan/layers/s4d.hpp>
 #include <stepscan/layers/s5.hpp>
 #include <stepscan/layers/scalar_gated_attention.hpp>

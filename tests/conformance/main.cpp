@@ -62,6 +62,7 @@ std::vector<Family> all_families() {
       multihead_gru_family(),
       multihead_lstm_family(),
       retention_family(),
+      s4_family(),
       s4d_family(),
       s4d_init_family(),
       s5_family(),

@@ -115,6 +115,7 @@ Family multihead_elman_family();
 Family multihead_gru_family();
 Family multihead_lstm_family();
 Family retention_family();
+Family s4_family();
 Family s4d_family();
 Family s4d_init_family();
 Family s5_family();

@@ -15,6 +15,7 @@
 #include <stepscan/layers/mamba_backward.hpp>
 #include <stepscan/layers/norm_backward.hpp>
 #include <stepscan/layers/projected_backward.hpp>
+#include <stepscan/layers/s4_backward.hpp>
 #include <stepscan/layers/s4d_backward.hpp>
 #include <stepscan/layers/s5_backward.hpp>
 #include <stepscan/layers/s5_initialize.hpp>
