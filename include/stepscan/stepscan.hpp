@@ -9,8 +9,10 @@
 #include <stepscan/core/version.hpp>
 #include <stepscan/core/view.hpp>
 #include <stepscan/kernels/half.hpp>
+#include <stepscan/layers/aaren.hpp>
 #include <stepscan/layers/activation.hpp>
 #include <stepscan/layers/backward.hpp>
+#include <stepscan/layers/biased_attention.hpp>
 #include <stepscan/layers/causal_conv1d.hpp>
 #include <stepscan/layers/conv1d.hpp>
 #include <stepscan/layers/delta_rule.hpp>
@@ -35,6 +37,7 @@
 #include <stepscan/layers/multihead_elman.hpp>
 #include <stepscan/layers/multihead_gru.hpp>
 #include <stepscan/layers/multihead_lstm.hpp>
+#include <stepscan/layers/pointer_attention.hpp>
 #include <stepscan/layers/projected.hpp>
 #include <stepscan/layers/retention.hpp>
 #include <stepscan/layers/rms_norm.hpp>
@@ -43,7 +46,10 @@
 #include <stepscan/layers/s5.hpp>
 #include <stepscan/layers/scalar_gated_attention.hpp>
 #include <stepscan/layers/selective_scan.hpp>
+#include <stepscan/layers/sigmoid_attention.hpp>
 #include <stepscan/layers/slstm.hpp>
+#include <stepscan/layers/softmax_attention.hpp>
+#include <stepscan/layers/softmax_scan.hpp>
 #include <stepscan/layers/state.hpp>
 #include <stepscan/layers/swiglu.hpp>
 #include <stepscan/models/bidirectional.hpp>
@@ -53,7 +59,17 @@
 #include <stepscan/ops/affine_scan_backward.hpp>
 #include <stepscan/ops/affine_scan_dense.hpp>
 #include <stepscan/ops/affine_scan_dense_backward.hpp>
+#include <stepscan/ops/attention.hpp>
+#include <stepscan/ops/attention_backward.hpp>
+#include <stepscan/ops/attention_sink.hpp>
+#include <stepscan/ops/attention_step.hpp>
+#include <stepscan/ops/attention_weights.hpp>
+#include <stepscan/ops/block_topk.hpp>
 #include <stepscan/ops/decay_attention.hpp>
 #include <stepscan/ops/decay_attention_backward.hpp>
 #include <stepscan/ops/discretize_hold.hpp>
 #include <stepscan/ops/s4d_init.hpp>
+#include <stepscan/ops/key_lists.hpp>
+#include <stepscan/ops/prob_sparse.hpp>
+#include <stepscan/ops/prob_sparse_backward.hpp>
+#include <stepscan/ops/vertical_slash.hpp>
