@@ -16,6 +16,7 @@
 #include <stepscan/layers/causal_conv1d.hpp>
 #include <stepscan/layers/conv1d.hpp>
 #include <stepscan/layers/delta_rule.hpp>
+#include <stepscan/layers/dss.hpp>
 #include <stepscan/layers/elman_rnn.hpp>
 #include <stepscan/layers/gated_delta_rule.hpp>
 #include <stepscan/layers/gated_linear_attention.hpp>
@@ -26,6 +27,7 @@
 #include <stepscan/layers/lightning_attention.hpp>
 #include <stepscan/layers/linear.hpp>
 #include <stepscan/layers/linear_attention.hpp>
+#include <stepscan/layers/lru.hpp>
 #include <stepscan/layers/lstm.hpp>
 #include <stepscan/layers/mamba.hpp>
 #include <stepscan/layers/mamba2_ssd.hpp>
@@ -39,6 +41,9 @@
 #include <stepscan/layers/projected.hpp>
 #include <stepscan/layers/retention.hpp>
 #include <stepscan/layers/rms_norm.hpp>
+#include <stepscan/layers/s4.hpp>
+#include <stepscan/layers/s4d.hpp>
+#include <stepscan/layers/s5.hpp>
 #include <stepscan/layers/scalar_gated_attention.hpp>
 #include <stepscan/layers/selective_scan.hpp>
 #include <stepscan/layers/sigmoid_attention.hpp>
@@ -62,7 +67,9 @@
 #include <stepscan/ops/block_topk.hpp>
 #include <stepscan/ops/decay_attention.hpp>
 #include <stepscan/ops/decay_attention_backward.hpp>
+#include <stepscan/ops/discretize_hold.hpp>
 #include <stepscan/ops/key_lists.hpp>
 #include <stepscan/ops/prob_sparse.hpp>
 #include <stepscan/ops/prob_sparse_backward.hpp>
+#include <stepscan/ops/s4d_init.hpp>
 #include <stepscan/ops/vertical_slash.hpp>

@@ -17,6 +17,9 @@ struct Stack {
   Naming state = own_name;
   bool time_major = false;       ///< sequences lie as [time, batch, features]
   std::vector<InputPart> parts;  ///< what the input is put together from; empty: in/x
+  /// Adds results that follow from the parameters alone, and what their cotangents give to the gradients.
+  std::function<void(const std::vector<L>& layers, Results& results)> more_results = {};
+  std::function<void(const std::vector<L>& layers, std::vector<L>& gradients)> pull_more = {};
   /// Results that the case derives from the last state, and their cotangents as those of that state, to be added.
   std::function<void(const typename L::State& end, Results& results)> derive = {};
   std::function<void(const typename L::State& end, typename L::State& dend)> derive_cotangents = {};
@@ -65,6 +68,7 @@ Results outputs_of(const Stack<L>& stack, const Sequence<typename L::scalar_type
   Results results;
   add_sequence(results, "out/y", y, stack.time_major);
   for (std::size_t l = 0; l < end.size(); ++l) add_tree(results, "out/state.", stack.state, l, end[l]);
+  if (stack.more_results) stack.more_results(stack.layers, results);
   if (stack.derive) stack.derive(end.back(), results);
   return results;
 }
@@ -108,6 +112,7 @@ Results train(const Stack<L>& stack, const StackProblem<L>& problem, const Form&
     stack.layers[l].backward(tapes[l], std::as_const(dy), dend[l], gradients[l], dx, states[l]);
     dy = std::move(dx);
   }
+  if (stack.pull_more) stack.pull_more(stack.layers, gradients);
   if (stack.parts.empty()) {
     add_sequence(results, "grad/in/x", dy, stack.time_major);
   } else {

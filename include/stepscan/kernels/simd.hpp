@@ -52,6 +52,10 @@ concept HasX86Fma = requires(V a) {
   x86::fma(a.data, a.data, a.data);
 };
 template <class V>
+concept HasX86Fnma = requires(V a) {
+  x86::fnma(a.data, a.data, a.data);
+};
+template <class V>
 concept HasX86Extrema = requires(V a) {
   x86::max(a.data, a.data);
 };
@@ -115,6 +119,15 @@ template <class V>
     return V(x86::fma(a.data, b.data, c.data));
   } else {
     return xsimd::fma(a, b, c);
+  }
+}
+
+template <class V>
+[[nodiscard, gnu::always_inline]] inline V fnma(V a, V b, V c) noexcept {
+  if constexpr (HasX86Fnma<V>) {
+    return V(x86::fnma(a.data, b.data, c.data));
+  } else {
+    return xsimd::fnma(a, b, c);
   }
 }
 
@@ -218,6 +231,14 @@ template <class T>
 }
 [[nodiscard, gnu::always_inline]] inline Simd<double> fma(Simd<double> a, Simd<double> b, Simd<double> c) noexcept {
   return detail::generic::fma(a, b, c);
+}
+
+/// c - a * b, rounded as fma.
+[[nodiscard, gnu::always_inline]] inline Simd<float> fnma(Simd<float> a, Simd<float> b, Simd<float> c) noexcept {
+  return detail::generic::fnma(a, b, c);
+}
+[[nodiscard, gnu::always_inline]] inline Simd<double> fnma(Simd<double> a, Simd<double> b, Simd<double> c) noexcept {
+  return detail::generic::fnma(a, b, c);
 }
 
 /// a > b ? a : b. A NaN in b is returned; a NaN in a may be dropped.

@@ -18,6 +18,7 @@ namespace detail::x86 {
 /// Keeps every name below declared on all targets, so that simd.hpp can ask whether an overload exists.
 struct NoRegister {};
 void fma(NoRegister);
+void fnma(NoRegister);
 void max(NoRegister);
 void min(NoRegister);
 void load_n(NoRegister);
@@ -41,6 +42,12 @@ using LaneBytes = std::integral_constant<std::size_t, Bytes>;
 [[gnu::always_inline]] inline __m128d fma(__m128d a, __m128d b, __m128d c) noexcept { return _mm_fmadd_pd(a, b, c); }
 [[gnu::always_inline]] inline __m256 fma(__m256 a, __m256 b, __m256 c) noexcept { return _mm256_fmadd_ps(a, b, c); }
 [[gnu::always_inline]] inline __m256d fma(__m256d a, __m256d b, __m256d c) noexcept { return _mm256_fmadd_pd(a, b, c); }
+[[gnu::always_inline]] inline __m128 fnma(__m128 a, __m128 b, __m128 c) noexcept { return _mm_fnmadd_ps(a, b, c); }
+[[gnu::always_inline]] inline __m128d fnma(__m128d a, __m128d b, __m128d c) noexcept { return _mm_fnmadd_pd(a, b, c); }
+[[gnu::always_inline]] inline __m256 fnma(__m256 a, __m256 b, __m256 c) noexcept { return _mm256_fnmadd_ps(a, b, c); }
+[[gnu::always_inline]] inline __m256d fnma(__m256d a, __m256d b, __m256d c) noexcept {
+  return _mm256_fnmadd_pd(a, b, c);
+}
 #endif
 
 #if defined(__SSE2__) || defined(_M_X64)
@@ -153,6 +160,10 @@ template <int Count>
 }
 [[gnu::always_inline]] inline __m512 fma(__m512 a, __m512 b, __m512 c) noexcept { return _mm512_fmadd_ps(a, b, c); }
 [[gnu::always_inline]] inline __m512d fma(__m512d a, __m512d b, __m512d c) noexcept { return _mm512_fmadd_pd(a, b, c); }
+[[gnu::always_inline]] inline __m512 fnma(__m512 a, __m512 b, __m512 c) noexcept { return _mm512_fnmadd_ps(a, b, c); }
+[[gnu::always_inline]] inline __m512d fnma(__m512d a, __m512d b, __m512d c) noexcept {
+  return _mm512_fnmadd_pd(a, b, c);
+}
 
 // The maskz_ forms with all lanes set are the plain instructions; GCC 12 warns of uninitialised memory inside the
 // others.
