@@ -24,9 +24,6 @@ struct SoftmaxScanInputs {
   [[nodiscard]] SoftmaxState<S> state_of(const SoftmaxState<S>& state, Index s) const noexcept {
     return {state.maximum + s, state.sum + s, state.weighted + s * value_dim};
   }
-  /// A state in memory of 2 + value_dim numbers.
-  [[nodiscard]] static SoftmaxState<S> state_at(S* memory) noexcept { return {memory, memory + 1, memory + 2}; }
-  [[nodiscard]] Index state_size() const noexcept { return 2 + value_dim; }
 };
 
 namespace detail {
@@ -94,12 +91,14 @@ void for_each_softmax_block(TokenRange tokens, F&& f) {
 }
 
 template <Scalar S>
-[[nodiscard]] ScanGrid softmax_grid(const SoftmaxScanInputs<S>& in, const ScanSchedule& schedule, Direction direction) {
+[[nodiscard]] ScanGrid softmax_grid(const SoftmaxScanInputs<S>& in, Index sequences, const ScanSchedule& schedule,
+                                    Direction direction) {
   const Index time = in.logits.time, chunk = softmax_chunk(schedule);
-  const Index jobs = schedule.parallel ? in.sequences() * chunk_count(time, chunk) : in.sequences();
-  return {in.sequences(), time, chunk, worker_count(jobs, in.sequences() * time * in.value_dim), direction};
+  const Index jobs = schedule.parallel ? sequences * chunk_count(time, chunk) : sequences;
+  return {sequences, time, chunk, worker_count(jobs, in.sequences() * time * in.value_dim), direction};
 }
 
+/// All heads of a batch member together, a block of tokens at a time, so that a long sequence is read once.
 template <Scalar S>
 struct SoftmaxScan {
   static constexpr bool keeps_local = false;
@@ -111,17 +110,18 @@ struct SoftmaxScan {
   Index chunks = 1;
   S* slots = nullptr;  ///< parallel only: an element and a state per job
 
-  [[nodiscard]] Index length(Index s) const noexcept { return in.logits.length(s / in.heads); }
-  [[nodiscard]] SoftmaxFold<S> monoid() const noexcept { return in.fold(); }
-  [[nodiscard]] SoftmaxState<S> element(Index s, Index i) const noexcept { return in.state_at(slot(s, i)); }
-  [[nodiscard]] SoftmaxState<S> state(Index s, Index i) const noexcept {
-    return i == 0 ? in.state_of(start, s) : in.state_at(slot(s, i) + in.state_size());
+  [[nodiscard]] Index length(Index b) const noexcept { return in.logits.length(b); }
+  [[nodiscard]] SoftmaxHeads<S> monoid() const noexcept { return {in.heads, in.fold()}; }
+  [[nodiscard]] Index state_size() const noexcept { return in.heads * (2 + in.value_dim); }
+  [[nodiscard]] SoftmaxState<S> element(Index b, Index i) const noexcept { return state_at(slot(b, i)); }
+  [[nodiscard]] SoftmaxState<S> state(Index b, Index i) const noexcept {
+    return i == 0 ? in.state_of(start, b * in.heads) : state_at(slot(b, i) + state_size());
   }
-  void finish(Index s, Index i) const noexcept {
-    const SoftmaxState<S> from = state(s, i), to = state(s, 0);
-    *to.maximum = *from.maximum;
-    *to.sum = *from.sum;
-    std::copy_n(from.weighted, in.value_dim, to.weighted);
+  void finish(Index b, Index i) const noexcept {
+    const SoftmaxState<S> from = state(b, i), to = state(b, 0);
+    std::copy_n(from.maximum, in.heads, to.maximum);
+    std::copy_n(from.sum, in.heads, to.sum);
+    std::copy_n(from.weighted, in.heads * in.value_dim, to.weighted);
   }
 
   void summarise(const ScanJob& job, const SoftmaxState<S>& element) const noexcept {
@@ -131,11 +131,16 @@ struct SoftmaxScan {
   void emit(const ScanJob& job, const SoftmaxState<S>& state) const noexcept { fold(job, state, y, lse); }
 
  private:
-  [[nodiscard]] S* slot(Index s, Index i) const noexcept { return slots + (s * chunks + i) * 2 * in.state_size(); }
+  [[nodiscard]] S* slot(Index b, Index i) const noexcept { return slots + (b * chunks + i) * 2 * state_size(); }
+  [[nodiscard]] SoftmaxState<S> state_at(S* memory) const noexcept {
+    return {memory, memory + in.heads, memory + 2 * in.heads};
+  }
   void fold(const ScanJob& job, const SoftmaxState<S>& state, const SequenceView<S>& out,
             const SequenceView<S>& log_sums) const noexcept {
     for_each_softmax_block(job.tokens, [&](TokenRange block) {
-      fold_tokens(in, job.sequence / in.heads, job.sequence % in.heads, block, state, out, log_sums);
+      for (Index h = 0; h < in.heads; ++h) {
+        fold_tokens(in, job.sequence, h, block, monoid().head(state, h), out, log_sums);
+      }
     });
   }
 };
@@ -150,10 +155,10 @@ template <Scalar S>
 void softmax_scan(const SoftmaxScanInputs<S>& in, const SoftmaxState<S>& state, SequenceView<S> y, SequenceView<S> lse,
                   const ScanSchedule& schedule, Workspace& workspace) {
   const Workspace::Scope scope(workspace);
-  const ScanGrid grid = detail::softmax_grid(in, schedule, Direction::forward);
+  const ScanGrid grid = detail::softmax_grid(in, in.logits.batch, schedule, Direction::forward);
   const Index chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
   detail::SoftmaxScan<S> op{in, state, y, lse, chunks, nullptr};
-  if (chunks > 1) op.slots = workspace.take<S>(in.sequences() * chunks * 2 * in.state_size());
+  if (chunks > 1) op.slots = workspace.take<S>(in.logits.batch * chunks * 2 * op.state_size());
   run_scan(op, grid, schedule);
   clear_padding(in.logits, y);
 }

@@ -162,7 +162,7 @@ void softmax_scan_backward(const SoftmaxScanInputs<S>& in, const SoftmaxState<S>
                            const SoftmaxScanCotangents<S>& to, const SoftmaxState<S>& dstate,
                            const ScanSchedule& schedule, Workspace& workspace) {
   const Workspace::Scope scope(workspace);
-  const ScanGrid grid = detail::softmax_grid(in, schedule, Direction::backward);
+  const ScanGrid grid = detail::softmax_grid(in, in.sequences(), schedule, Direction::backward);
   const Index chunks = schedule.parallel ? std::max<Index>(chunk_count(grid.time, grid.chunk), 1) : 1;
   detail::SoftmaxScanBackward<S> op{in, to, chunks, nullptr};
   op.slots = workspace.take<S>(in.sequences() * chunks * op.slot_size());

@@ -77,4 +77,26 @@ struct SoftmaxFold {
 };
 static_assert(Action<SoftmaxFold<float>> && Action<SoftmaxFold<double>>);
 
+/// One fold per head, side by side: m and u [heads], w [heads, values].
+template <Scalar S>
+struct SoftmaxHeads {
+  using Element = SoftmaxState<S>;
+  using State = SoftmaxState<S>;
+
+  Index heads = 0;
+  SoftmaxFold<S> fold;
+
+  [[nodiscard]] SoftmaxState<S> head(const SoftmaxState<S>& all, Index h) const noexcept {
+    return {all.maximum + h, all.sum + h, all.weighted + h * fold.values};
+  }
+  void identity(const Element& out) const noexcept {
+    for (Index h = 0; h < heads; ++h) fold.identity(head(out, h));
+  }
+  void combine(const Element& earlier, const Element& later, const Element& out) const noexcept {
+    for (Index h = 0; h < heads; ++h) fold.combine(head(earlier, h), head(later, h), head(out, h));
+  }
+  void act(const Element& element, const State& from, const State& to) const noexcept { combine(from, element, to); }
+};
+static_assert(Action<SoftmaxHeads<float>>);
+
 }  // namespace stepscan::inline STEPSCAN_ISA
