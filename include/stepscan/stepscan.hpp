@@ -33,7 +33,7 @@
 #include <stepscan/layers/multihead_elman.hpp>
 #include <stepscan/layers/multihead_gru.hpp>
 #include <stepscan/layers/multihead_lstm.hpp>
-#include <stepscan/layers/projected.hpp>
+#include <stepscan/layers/projected_attention.hpp>
 #include <stepscan/layers/retention.hpp>
 #include <stepscan/layers/rms_norm.hpp>
 #include <stepscan/layers/scalar_gated_attention.hpp>

@@ -6,12 +6,14 @@
 #include <stepscan/layers/causal_conv1d_backward.hpp>
 #include <stepscan/layers/conv1d_backward.hpp>
 #include <stepscan/layers/decay_backward.hpp>
+#include <stepscan/layers/decay_gate_backward.hpp>
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/gated_linear_attention_layer_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
 #include <stepscan/layers/mamba2_ssd_backward.hpp>
 #include <stepscan/layers/mamba_backward.hpp>
 #include <stepscan/layers/norm_backward.hpp>
+#include <stepscan/layers/parts_backward.hpp>
 #include <stepscan/layers/projected_backward.hpp>
 #include <stepscan/layers/selective_scan_backward.hpp>
 #include <stepscan/layers/swiglu_backward.hpp>
