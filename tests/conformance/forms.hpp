@@ -28,6 +28,12 @@ struct FormTraits<stepscan::Parallel<>> {
   static constexpr bool iterative = false;
   using Ways = std::tuple<stepscan::Parallel<>, stepscan::Parallel<4>>;
 };
+template <>
+struct FormTraits<stepscan::Convolution> {
+  static constexpr const char* name = "convolution";
+  static constexpr bool iterative = false;
+  using Ways = std::tuple<stepscan::Convolution>;
+};
 template <stepscan::Jacobian Kind>
 struct FormTraits<stepscan::Newton<Kind>> {
   static constexpr const char* name = Kind == stepscan::Jacobian::full ? "newton-full" : "newton-diagonal";

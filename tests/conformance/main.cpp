@@ -10,10 +10,11 @@ namespace {
 constexpr const char* usage =
     "usage: stepscan_conformance [--scalar double|float|all] [--form NAME|all] FILE...\n"
     "Rebuilds the layer of each golden case, runs every form it has, forward and backward, and compares.\n"
-    "Forms: recurrent, chunked, parallel, newton-full, newton-diagonal.\n";
+    "Forms: recurrent, chunked, parallel, convolution, newton-full, newton-diagonal; own, of what has no forms.\n";
 
 const std::vector<std::string> scalars{"double", "float"};
-const std::vector<std::string> forms{"recurrent", "chunked", "parallel", "newton-full", "newton-diagonal"};
+const std::vector<std::string> forms{"recurrent",   "chunked",         "parallel", "convolution",
+                                     "newton-full", "newton-diagonal", "own"};
 
 bool is_one_of(const std::string& name, const std::vector<std::string>& names) {
   return name == "all" || std::find(names.begin(), names.end(), name) != names.end();
@@ -37,16 +38,24 @@ bool parse(int count, char** arguments, Options& options) {
 
 std::vector<Family> all_families() {
   return {
+      aaren_family(),
       affine_scan_family(),
+      attention_sink_metric_family(),
+      biased_attention_family(),
+      block_topk_attention_family(),
       causal_conv1d_family(),
       delta_rule_family(),
+      discretize_family(),
+      dss_family(),
       elman_rnn_family(),
       gated_delta_rule_family(),
       gated_linear_attention_family(),
       gated_linear_attention_layer_family(),
       gru_family(),
+      hippo_family(),
       lightning_attention_family(),
       linear_attention_family(),
+      lru_family(),
       lstm_family(),
       mamba2_ssd_family(),
       mamba_family(),
@@ -56,10 +65,21 @@ std::vector<Family> all_families() {
       multihead_elman_family(),
       multihead_gru_family(),
       multihead_lstm_family(),
+      pattern_attention_family(),
+      pointer_attention_family(),
+      prob_sparse_attention_family(),
       retention_family(),
+      s4_family(),
+      s4d_family(),
+      s4d_init_family(),
+      s5_family(),
       scalar_gated_attention_family(),
       selective_scan_family(),
+      sigmoid_attention_family(),
       slstm_family(),
+      softmax_attention_family(),
+      softmax_scan_family(),
+      vertical_slash_attention_family(),
   };
 }
 

@@ -29,7 +29,7 @@ struct Tested<OwnForm> {
 template <>
 struct Tested<Convolution> {
   using type = Convolution;
-  static Form form() { return {"Convolution"}; }
+  static Form form() { return {"Convolution", false, true}; }
 };
 template <Index Tokens>
 struct Tested<Chunked<Tokens>> {

@@ -98,7 +98,7 @@ void check_causality(Probe<S>& probe) {
       }
       probe.make_valid(perturbed);
       const Outcome<S> after = run<S>(probe.model, f, start, perturbed);
-      const double allowed = form.iterative ? tolerance<S>(form) : 0;
+      const double allowed = form.iterative || form.spectral ? tolerance<S>(form) : 0;
       bool own = false;
       for (Index b = 0; b < 2; ++b) {
         for (Index s = 0; s <= t && s < after.y.extent(1); ++s) {

@@ -17,6 +17,7 @@ namespace stepscan::testing {
 struct Form {
   std::string name;
   bool iterative = false;  ///< stops at a tolerance of its own
+  bool spectral = false;   ///< a Fourier transform spreads rounding errors over the whole sequence
 };
 
 /// One tensor of a state or of the parameters; `rows` members of a batch for a state.

@@ -52,6 +52,10 @@ concept HasX86Fma = requires(V a) {
   x86::fma(a.data, a.data, a.data);
 };
 template <class V>
+concept HasX86Fnma = requires(V a) {
+  x86::fnma(a.data, a.data, a.data);
+};
+template <class V>
 concept HasX86Extrema = requires(V a) {
   x86::max(a.data, a.data);
 };
@@ -66,6 +70,10 @@ concept HasX86Sum = requires(V a) {
 template <class V>
 concept HasX86Shift = requires(V a) {
   x86::shift_left<1>(a.data, x86::LaneBytes<4>());
+};
+template <class V>
+concept HasX86FirstLanes = requires(V a) {
+  x86::first_lanes<1>(a.data, a.data);
 };
 template <class V>
 concept HasX86Partial = requires(V a, typename V::value_type* p) {
@@ -111,6 +119,15 @@ template <class V>
     return V(x86::fma(a.data, b.data, c.data));
   } else {
     return xsimd::fma(a, b, c);
+  }
+}
+
+template <class V>
+[[nodiscard, gnu::always_inline]] inline V fnma(V a, V b, V c) noexcept {
+  if constexpr (HasX86Fnma<V>) {
+    return V(x86::fnma(a.data, b.data, c.data));
+  } else {
+    return xsimd::fnma(a, b, c);
   }
 }
 
@@ -216,6 +233,14 @@ template <class T>
   return detail::generic::fma(a, b, c);
 }
 
+/// c - a * b, rounded as fma.
+[[nodiscard, gnu::always_inline]] inline Simd<float> fnma(Simd<float> a, Simd<float> b, Simd<float> c) noexcept {
+  return detail::generic::fnma(a, b, c);
+}
+[[nodiscard, gnu::always_inline]] inline Simd<double> fnma(Simd<double> a, Simd<double> b, Simd<double> c) noexcept {
+  return detail::generic::fnma(a, b, c);
+}
+
 /// a > b ? a : b. A NaN in b is returned; a NaN in a may be dropped.
 [[nodiscard, gnu::always_inline]] inline Simd<float> max(Simd<float> a, Simd<float> b) noexcept {
   return detail::generic::max(a, b);
@@ -247,6 +272,19 @@ template <SimdRegister V>
 [[nodiscard, gnu::always_inline]] inline Simd<double> select(SimdMask<double> mask, Simd<double> a,
                                                              Simd<double> b) noexcept {
   return xsimd::select(mask, a, b);
+}
+
+/// The first Count lanes of a, 0 <= Count < width, the others of b.
+template <int Count, SimdRegister V>
+[[nodiscard, gnu::always_inline]] inline V first_lanes(V a, V b) noexcept {
+  if constexpr (detail::HasX86FirstLanes<V>) {
+    return V(detail::x86::first_lanes<Count>(a.data, b.data));
+  } else {
+    using T = typename V::value_type;
+    alignas(sizeof(V)) T lanes[V::size] = {};
+    for (int i = 0; i < Count; ++i) lanes[i] = T(1);
+    return select(V::load_aligned(lanes) > V(T(0)), a, b);
+  }
 }
 
 /// Whether the comparison holds in every lane.

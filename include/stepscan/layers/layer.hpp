@@ -19,6 +19,12 @@ struct Training {
   static_assert(sizeof(L) == 0, "stepscan: to train this layer, include <stepscan/layers/backward.hpp>");
 };
 
+/// How fresh parameters are found that take more than random numbers (eigenvalues). Specialised as Training is.
+template <class L>
+struct Initialization {
+  static_assert(sizeof(L) == 0, "stepscan: to initialize this layer, include <stepscan/layers/backward.hpp>");
+};
+
 /// What a layer's forward pass keeps for its backward pass.
 template <class L>
 using Tape = typename Training<L>::Tape;

@@ -49,6 +49,20 @@ ScanGrid affine_grid(Index sequences, Index time, Index numbers, const ScanSched
   return {sequences, time, chunk, worker_count(jobs, sequences * time * numbers), direction};
 }
 
+/// The chunks of an affine scan before which the `inputs` of a token are multiplied to `width` numbers. 0 tokens: as
+/// many as the cache holds the products of, few enough for a parallel scan to have chunks to spread.
+template <Scalar S>
+ScanGrid hoisted_affine_grid(Index sequences, Index time, Index width, Index inputs, const ScanSchedule& schedule,
+                             Direction direction) {
+  constexpr Index most_parallel = 64;
+  const Index fitting = solve_hoisted_chunk(width * static_cast<Index>(sizeof(S)));
+  const Index chosen = schedule.parallel ? std::min(fitting, most_parallel) : fitting;
+  const Index chunk = schedule.chunk > 0 ? schedule.chunk : chosen;
+  const Index jobs = schedule.parallel ? sequences * chunk_count(time, chunk) : sequences;
+  return {sequences, time, std::max<Index>(std::min(chunk, time), 1),
+          worker_count(jobs, sequences * time * width * inputs), direction};
+}
+
 /// Calls f(tokens, i, count, lanes) for strips of `count` registers beginning at feature i: R of them side by side,
 /// whose chains of multiply-adds hide each other's latency, then one, then a part of one. A strip runs over all tokens
 /// where rows are short; over a few at a time where they are long, so that memory is read in its own order, which

@@ -56,20 +56,6 @@ void scan_gates_locally(MatrixView<const S> pre, MatrixView<S> products, MatrixV
   }
 }
 
-/// The chunk of a gated affine scan: 0 asks for one whose pre-activations fit the cache, short enough for a parallel
-/// scan to have chunks to spread.
-template <Scalar S>
-ScanGrid gated_affine_grid(Index sequences, Index time, Index width, Index inputs, const ScanSchedule& schedule,
-                           Direction direction) {
-  constexpr Index most_parallel = 64;
-  const Index fitting = solve_hoisted_chunk(width * static_cast<Index>(sizeof(S)));
-  const Index chosen = schedule.parallel ? std::min(fitting, most_parallel) : fitting;
-  const Index chunk = schedule.chunk > 0 ? schedule.chunk : chosen;
-  const Index jobs = schedule.parallel ? sequences * chunk_count(time, chunk) : sequences;
-  return {sequences, time, std::max<Index>(std::min(chunk, time), 1),
-          worker_count(jobs, sequences * time * width * inputs), direction};
-}
-
 }  // namespace detail
 
 /// One token of every row: pre holds its pre-activations [rows, gates * hidden]; h moves on and is also written to y.
@@ -175,7 +161,7 @@ void gated_affine_scan(const AffineGateWeights<S, Stored>& weights, MatrixView<S
   const Workspace::Scope scope(workspace);
   const Index width = weights.weight.rows;
   detail::GatedAffineScan<Cell, Math, S, Stored> op{weights, x, y, h, trace, {}, nullptr, {}, nullptr};
-  op.grid = detail::gated_affine_grid<S>(x.batch, x.time, width, weights.weight.cols, schedule, Direction::forward);
+  op.grid = detail::hoisted_affine_grid<S>(x.batch, x.time, width, weights.weight.cols, schedule, Direction::forward);
   if (trace.pre.data == nullptr) op.scratch = workspace.take<S>(op.grid.workers * op.grid.chunk * width);
   if (schedule.parallel) {
     op.products = workspace.sequence<S>(x, y.features);

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <complex>
+#include <stepscan/core/fields.hpp>
+#include <stepscan/core/tensor.hpp>
+
+namespace stepscan::inline STEPSCAN_ISA {
+
+/// A tensor of complex numbers: its real parts and its imaginary parts, named re and im in files.
+template <class T, Index... Dims>
+struct ComplexTensor {
+  Tensor<T, Dims...> re;
+  Tensor<T, Dims...> im;
+
+  static constexpr auto fields() {
+    return std::tuple{Field{"re", &ComplexTensor::re}, Field{"im", &ComplexTensor::im}};
+  }
+
+  ComplexTensor() = default;
+  template <std::convertible_to<Index>... Sizes>
+  requires(sizeof...(Sizes) > 0) explicit ComplexTensor(Sizes... sizes) : re(sizes...), im(sizes...) {}
+};
+
+namespace detail {
+
+/// One number of a complex tensor, in double.
+template <class Tensors, class... At>
+[[nodiscard]] std::complex<double> complex_at(const Tensors& tensor, At... at) noexcept {
+  return {static_cast<double>(tensor.re(at...)), static_cast<double>(tensor.im(at...))};
+}
+
+}  // namespace detail
+
+}  // namespace stepscan::inline STEPSCAN_ISA
