@@ -68,8 +68,8 @@
 #include <stepscan/ops/decay_attention.hpp>
 #include <stepscan/ops/decay_attention_backward.hpp>
 #include <stepscan/ops/discretize_hold.hpp>
-#include <stepscan/ops/s4d_init.hpp>
 #include <stepscan/ops/key_lists.hpp>
 #include <stepscan/ops/prob_sparse.hpp>
 #include <stepscan/ops/prob_sparse_backward.hpp>
+#include <stepscan/ops/s4d_init.hpp>
 #include <stepscan/ops/vertical_slash.hpp>
