@@ -34,8 +34,9 @@ requires(L::attends_to_cache) struct Training<L> {
     const SequenceView<S> kept(tape.y);
     layer.attend(form, state, tape.x, kept, tape.workspace, {tape.maximum, tape.sum});
     for (Index b = 0; b < y.batch; ++b) {
-      for (Index t = 0; t < y.time; ++t) std::copy_n(kept.token(b, t), Index{y.features}, y.token(b, t));
+      for (Index t = 0; t < x.length(b); ++t) std::copy_n(kept.token(b, t), Index{y.features}, y.token(b, t));
     }
+    clear_padding(x, y);
   }
 
   static void backward(const L& layer, Tape& tape, SequenceView<const S, L::Outputs> dy, const State& dstate_end,

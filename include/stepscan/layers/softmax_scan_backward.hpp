@@ -32,8 +32,9 @@ struct Training<SoftmaxScan<S, Heads, ValueDim, Default>> {
     const SequenceView<S> kept(tape.y);
     softmax_scan<S>(layer.inputs(x), state.view(), kept, tape.lse, tape.schedule, tape.workspace);
     for (Index b = 0; b < y.batch; ++b) {
-      for (Index t = 0; t < y.time; ++t) std::copy_n(kept.token(b, t), Index{y.features}, y.token(b, t));
+      for (Index t = 0; t < x.length(b); ++t) std::copy_n(kept.token(b, t), Index{y.features}, y.token(b, t));
     }
+    clear_padding(x, y);
   }
 
   static void backward(const L& layer, Tape& tape, SequenceView<const S, L::Outputs> dy, const State& dstate_end, L&,
