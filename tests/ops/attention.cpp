@@ -102,7 +102,8 @@ void for_each_pattern(Index keys, F&& f) {
 
 TEST_CASE("attention: every pattern is the softmax of the keys it shows", "[ops]") {
   for (const AttentionSizes n : {AttentionSizes{2, 2, 5, 3}, {2, 1, 8, 17}}) {
-    for (const auto& [queries, keys] : {std::pair<Index, Index>{1, 1}, {70, 70}, {50, 131}, {3, 200}}) {
+    for (const auto& counts : {std::pair<Index, Index>{1, 1}, {70, 70}, {50, 131}, {3, 200}}) {
+      const Index queries = counts.first, keys = counts.second;
       const Problem p(n, queries, keys);
       for_each_pattern(keys, [&](const char* name, const auto& pattern) {
         const auto expected = truth(p, pattern);

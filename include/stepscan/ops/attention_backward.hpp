@@ -98,7 +98,7 @@ struct AttentionBackward {
       PackedKeys<S>::transpose_scaled({in.v.token(b, first) + g * n.value_dim, count, n.value_dim, in.v.time_stride},
                                       S{1}, m.transposed_values + first * n.value_dim);
     }
-    for (Index t = 0; t < in.k.time; ++t) {
+    for (Index t = 0; t < keys; ++t) {
       std::fill_n(to.dk.token(b, t) + g * n.key_dim, n.key_dim, S{0});
       std::fill_n(to.dv.token(b, t) + g * n.value_dim, n.value_dim, S{0});
     }
@@ -192,6 +192,8 @@ void attention_scan_backward(const Fold& fold, const Pattern& pattern, const Att
   op.scratch = workspace.take<S>(workers * op.scratch_size());
   detail::for_each_in_turn(jobs, workers, [&](Index job, Index worker) { op.run(job, worker); });
   clear_padding(in.q, to.dq);
+  clear_padding(in.k, to.dk);
+  clear_padding(in.k, to.dv);
 }
 
 /// What the further key of every query gets, of a softmax: with s its logit, p = exp(s - lse) and

@@ -169,7 +169,7 @@ struct And {
     return std::apply(
         [&](const auto&... p) {
           Visibility least = Visibility::full;
-          ((least = std::min(least, p.look(head, queries, keys)), least != Visibility::none) && ...);
+          static_cast<void>(((least = std::min(least, p.look(head, queries, keys)), least != Visibility::none) && ...));
           return least;
         },
         parts);
@@ -197,7 +197,7 @@ struct Or {
     return std::apply(
         [&](const auto&... p) {
           Visibility most = Visibility::none;
-          ((most = std::max(most, p.look(head, queries, keys)), most != Visibility::full) && ...);
+          static_cast<void>(((most = std::max(most, p.look(head, queries, keys)), most != Visibility::full) && ...));
           return most;
         },
         parts);

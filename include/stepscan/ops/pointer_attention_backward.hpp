@@ -59,7 +59,7 @@ void pointer_attention_backward(const PointerScores<S>& scores, const PointerMem
       }
       if (scores.clip > S{0}) {
         scores.scores(memory.projected, b, query, u);
-        for (Index j = 0; j < items; ++j) du[j] *= 1 - (u[j] / scores.clip) * (u[j] / scores.clip);
+        for (Index j = 0; j < items; ++j) du[j] *= scores.clip - u[j] * u[j] / scores.clip;
       }
       for (Index a = 0; a < memory.projected.time; ++a) {
         const S* const projected = memory.projected.token(b, a);

@@ -12,7 +12,8 @@ namespace stepscan::inline STEPSCAN_ISA {
 ///   measure_i = max_n q_i.k_S(i,n) - (1 / keys) sum_n q_i.k_S(i,n)             (not scaled)
 ///   y_i = softmax attention for the `top` queries of the largest measure,
 ///         the mean of all values for the others, or, causal, the sum of v_0 to v_i: as released.
-/// The choice is made over the whole sequence, so a causal one cannot be streamed. It carries no gradient.
+/// The choice is made over the whole sequence, so a causal one cannot be streamed. It carries no gradient. Batches have
+/// no padding.
 struct ProbSparse {
   std::span<const Index> sample_index;
   Index samples = 0;
