@@ -38,7 +38,7 @@
 #include <stepscan/layers/multihead_gru.hpp>
 #include <stepscan/layers/multihead_lstm.hpp>
 #include <stepscan/layers/pointer_attention.hpp>
-#include <stepscan/layers/projected.hpp>
+#include <stepscan/layers/projected_attention.hpp>
 #include <stepscan/layers/retention.hpp>
 #include <stepscan/layers/rms_norm.hpp>
 #include <stepscan/layers/s4.hpp>

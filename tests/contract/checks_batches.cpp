@@ -138,8 +138,10 @@ void check_packing(Probe<S>& probe) {
       AnyState<S> end = start;
       Workspace workspace;
       any->scan(f, end, in, out, workspace);
-      CHECK(bytes(y) == bytes(packed(expected.y, out_packing)));
-      CHECK(bytes(end.tensors()) == bytes(expected.end.tensors()));
+      const bool same_outputs = bytes(y) == bytes(packed(expected.y, out_packing));
+      const bool same_states = bytes(end.tensors()) == bytes(expected.end.tensors());
+      CHECK(same_outputs);
+      CHECK(same_states);
     }
 
     const Gradient<S> expected = gradient<S>(model, f, start, ragged, dy, dend);
@@ -148,8 +150,9 @@ void check_packing(Probe<S>& probe) {
     Sequence<S> dx(1, packing.tokens(), model.inputs);
     model.forward(f, state, in, out);
     model.backward(SequenceView<const S>(packed_dy).packed(out_packing), dend, SequenceView<S>(dx).packed(packing), dstart);
-    CHECK(bytes(dx) == bytes(packed(expected.dx, packing)));
-    CHECK(bytes(dstart.tensors()) == bytes(expected.dstart.tensors()));
+    // Large products round by where their operands stand in memory.
+    CHECK(distance<S>(dx.span(), packed(expected.dx, packing).span()) <= exact_tolerance<S>);
+    CHECK(distance<S>(numbers(dstart.tensors()), numbers(expected.dstart.tensors())) <= exact_tolerance<S>);
     const auto found = model.gradient();
     for (std::size_t i = 0; i < found.size(); ++i) {
       CAPTURE(found[i].name);

@@ -244,6 +244,15 @@ constexpr void clear_behind(const SequenceView<Y, O>& y, Index b, Index first) n
   for (Index t = first; t < y.time && !y.is_packed(); ++t) std::fill_n(y.token(b, t), Index{y.features}, Y{});
 }
 
+/// Writes zero to all tokens, padding as well.
+template <class Y, Index O>
+constexpr void clear_tokens(const SequenceView<Y, O>& y) noexcept {
+  for (Index b = 0; b < y.batch; ++b) {
+    for (Index t = 0; t < y.length(b); ++t) std::fill_n(y.token(b, t), Index{y.features}, Y{});
+    clear_behind(y, b, y.length(b));
+  }
+}
+
 /// Writes zero to the padding of y, whose real tokens are those of x.
 template <class X, class Y, Index I, Index O>
 constexpr void clear_padding(const SequenceView<X, I>& x, const SequenceView<Y, O>& y) noexcept {

@@ -8,6 +8,7 @@
 #include <stepscan/layers/causal_conv1d_backward.hpp>
 #include <stepscan/layers/conv1d_backward.hpp>
 #include <stepscan/layers/decay_backward.hpp>
+#include <stepscan/layers/decay_gate_backward.hpp>
 #include <stepscan/layers/dss_backward.hpp>
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/gated_linear_attention_layer_backward.hpp>
@@ -16,6 +17,7 @@
 #include <stepscan/layers/mamba2_ssd_backward.hpp>
 #include <stepscan/layers/mamba_backward.hpp>
 #include <stepscan/layers/norm_backward.hpp>
+#include <stepscan/layers/parts_backward.hpp>
 #include <stepscan/layers/pointer_attention_backward.hpp>
 #include <stepscan/layers/projected_backward.hpp>
 #include <stepscan/layers/s4_backward.hpp>

@@ -26,7 +26,7 @@ class DensePullback {
   void operator()(Index f, const ChunkOperators<const S>& d, Index worker) const noexcept {
     double* own = rooms_ + worker * size_;
     double* system_room = own + tables_ + sums_;
-    const DenseSystem system = layer_.dense_system(f, system_room);
+    const DenseResponse system = layer_.dense_system(f, system_room);
     const DensePullbackRoom room(shape_.states, shape_.channels, shape_.chunk, own + tables_);
     dense_operators_backward<S>(system, shape_.chunk, d,
                                 DenseOperatorsRoom(shape_.states, shape_.channels, shape_.chunk, own), room);
@@ -39,7 +39,7 @@ class DensePullback {
     dense_kernel_backward<S>(
         layer.system_shape(kernel_columns), dkernel, layer.dense_size(), workspace,
         [&](Index f, double* to) { return layer.dense_system(f, to); },
-        [&](Index f, const DenseSystem&, const DenseCotangents& g, Index worker) {
+        [&](Index f, const DenseResponse&, const DenseCotangents& g, Index worker) {
           Parameters::pull_back(layer, f, g, rooms + worker * Parameters::room(layer), gradient);
         });
   }

@@ -15,9 +15,7 @@ void pointer_backward(const PointerAttention<S>& layer, const Tensor<S, Dynamic,
                       SequenceView<S> dqueries, Workspace& workspace) {
   const Workspace::Scope scope(workspace);
   const auto cleared = [](SequenceView<S> d) {
-    for (Index b = 0; b < d.batch; ++b) {
-      for (Index t = 0; t < d.time; ++t) std::fill_n(d.token(b, t), Index{d.features}, S{0});
-    }
+    clear_tokens(d);
     return d;
   };
   const PointerMemory<S> memory{projected, items};

@@ -134,7 +134,7 @@ class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Feat
     const Workspace::Scope scope(workspace);
     const detail::CauchyRoom room(modes(), length, workspace);
     for (Index f = 0; f < input_size(); ++f) {
-      const DenseSystem system = dense_system(f, room.dense);
+      const DenseResponse system = dense_system(f, room.dense);
       std::copy_n(system.c, states(), room.outputs);
       detail::truncate_outputs(
           system, length, detail::DenseOperatorsRoom(states(), 1, detail::kernel_columns, room.tables), room.outputs);
@@ -147,7 +147,7 @@ class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Feat
 
   /// A feature as a dense system, in dense_size() doubles.
   [[nodiscard]] Index dense_size() const noexcept { return detail::dplr_dense_size(modes()); }
-  [[nodiscard]] DenseSystem dense_system(Index f, double* memory) const noexcept {
+  [[nodiscard]] DenseResponse dense_system(Index f, double* memory) const noexcept {
     return detail::dplr_dense(
         modes(), half_step(f), static_cast<double>(D[f]), [&](Index n) { return mode(f, n); }, memory);
   }

@@ -2,7 +2,7 @@
 
 #include <cmath>
 #include <numbers>
-#include <stepscan/layers/complex_tensor.hpp>
+#include <stepscan/layers/planes_tensor.hpp>
 #include <stepscan/layers/layer.hpp>
 #include <stepscan/layers/schedule.hpp>
 #include <stepscan/layers/step_bias.hpp>

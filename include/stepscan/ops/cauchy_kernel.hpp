@@ -15,7 +15,7 @@
 namespace stepscan::inline STEPSCAN_ISA::detail {
 
 /// c becomes c - c A^length, C~ in real numbers.
-inline void truncate_outputs(const DenseSystem& system, Index length, const DenseOperatorsRoom& tables,
+inline void truncate_outputs(const DenseResponse& system, Index length, const DenseOperatorsRoom& tables,
                              double* c) noexcept {
   const Index M = system.states;
   fill_dense_tables(system, kernel_columns, tables);
@@ -118,7 +118,7 @@ void cauchy_kernel(Index modes, double h, const Mode& mode, const double* tau, c
     std::fill_n(response, taps, S{0});
     return;
   }
-  const DenseSystem system = dplr_dense(modes, h, 0, mode, room.dense);
+  const DenseResponse system = dplr_dense(modes, h, 0, mode, room.dense);
   std::copy_n(system.c, 2 * modes, room.outputs);
   truncate_outputs(system, room.length, DenseOperatorsRoom(2 * modes, 1, kernel_columns, room.tables), room.outputs);
   cauchy_spectrum(modes, h, mode, room.outputs, room.length, tau, {room.re, room.im});

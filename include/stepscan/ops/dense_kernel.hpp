@@ -28,7 +28,7 @@ struct DenseKernelRoom {
         taps(inner + states * kernel_columns) {}
 };
 
-inline void fill_kernel_starts(const DenseSystem& system, Index rows, const DenseKernelRoom& room) noexcept {
+inline void fill_kernel_starts(const DenseResponse& system, Index rows, const DenseKernelRoom& room) noexcept {
   const Index M = system.states;
   std::copy_n(system.b, M, room.starts);
   for (Index r = 1; r < rows; ++r) {
@@ -51,7 +51,7 @@ void dense_kernel(const SystemShape& shape, MatrixView<S> response, Index system
   double* rooms = workspace.take<double>(workers * size);
   detail::for_each_share(shape.features, workers, [&](Index f, Index worker) {
     double* own = rooms + worker * size;
-    const DenseSystem system = make(f, own + own_size);
+    const DenseResponse system = make(f, own + own_size);
     const detail::DenseKernelRoom room(M, shape.channels, length, own);
     detail::fill_dense_tables(system, C, room.tables);
     detail::fill_kernel_starts(system, rows, room);

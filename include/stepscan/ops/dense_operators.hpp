@@ -11,7 +11,7 @@
 namespace stepscan::inline STEPSCAN_ISA {
 
 /// One feature.
-struct DenseSystem {
+struct DenseResponse {
   Index states = 0;
   Index channels = 1;
   const double* transposed = nullptr;  ///< A^T [M, M]
@@ -53,7 +53,7 @@ struct DenseOperatorsRoom {
 inline MatrixView<const double> square(const double* data, Index n) noexcept { return {data, n, n}; }
 
 /// Writes all of the room's tables.
-inline void fill_dense_tables(const DenseSystem& system, Index chunk, const DenseOperatorsRoom& room) noexcept {
+inline void fill_dense_tables(const DenseResponse& system, Index chunk, const DenseOperatorsRoom& room) noexcept {
   const Index M = system.states, size = M * M;
   std::copy_n(system.transposed, size, room.powers);
   std::copy_n(system.b, M, room.inputs);
@@ -90,7 +90,7 @@ void narrow_copy(const double* from, Index count, S* to) noexcept {
 
 /// The operators of one feature.
 template <Scalar S>
-void dense_operators(const DenseSystem& system, Index chunk, const ChunkOperators<S>& out,
+void dense_operators(const DenseResponse& system, Index chunk, const ChunkOperators<S>& out,
                      const DenseOperatorsRoom& room) noexcept {
   const Index M = system.states;
   fill_dense_tables(system, chunk, room);
@@ -126,7 +126,7 @@ template <Scalar S, class Make>
   double* rooms = workspace.take<double>(workers * size);
   detail::for_each_share(shape.features, workers, [&](Index f, Index worker) {
     double* own = rooms + worker * size;
-    const DenseSystem system = make(f, own + tables);
+    const DenseResponse system = make(f, own + tables);
     detail::dense_operators<S>(system, shape.chunk, out.operators(f),
                                detail::DenseOperatorsRoom(M, shape.channels, shape.chunk, own));
   });

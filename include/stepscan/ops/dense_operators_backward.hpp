@@ -75,7 +75,7 @@ inline void pull_power(const DenseOperatorsRoom& tables, Index M, Index chunk, c
 }
 
 /// From the cotangents of c A^i, i = 0 ... C, of channel m, to those of c and A^T.
-inline void pull_outputs(const DenseSystem& system, Index m, Index chunk, const DenseOperatorsRoom& tables,
+inline void pull_outputs(const DenseResponse& system, Index m, Index chunk, const DenseOperatorsRoom& tables,
                          const DensePullbackRoom& room) noexcept {
   const Index M = system.states;
   const MatrixView<double> d(room.outputs, chunk + 1, M);
@@ -91,7 +91,7 @@ inline void pull_outputs(const DenseSystem& system, Index m, Index chunk, const 
 
 /// From the cotangents d of a feature's operators to those of its system.
 template <Scalar S>
-void dense_operators_backward(const DenseSystem& system, Index chunk, const ChunkOperators<const S>& d,
+void dense_operators_backward(const DenseResponse& system, Index chunk, const ChunkOperators<const S>& d,
                               const DenseOperatorsRoom& tables, const DensePullbackRoom& room) noexcept {
   const Index M = system.states;
   fill_dense_tables(system, chunk, tables);
@@ -134,7 +134,7 @@ void dense_operators_backward(const DenseSystem& system, Index chunk, const Chun
 
 /// From the cotangents dkernel [channels, length] of a feature's impulse responses to those of its system.
 template <Scalar S>
-void dense_kernel_backward(const DenseSystem& system, MatrixView<const S> dkernel, const DenseKernelRoom& kernel,
+void dense_kernel_backward(const DenseResponse& system, MatrixView<const S> dkernel, const DenseKernelRoom& kernel,
                            const DensePullbackRoom& room, double* padded, double* dstarts) noexcept {
   constexpr Index C = kernel_columns;
   const Index M = system.states, length = dkernel.cols, rows = chunk_count(length, C);
@@ -179,7 +179,7 @@ void dense_kernel_backward(const SystemShape& shape, MatrixView<const S> dkernel
   detail::for_each_share(shape.features, workers, [&](Index f, Index worker) {
     double* own = rooms + worker * size;
     double* padded = own + forward + backward;
-    const DenseSystem system = make(f, padded + rows * (C + M));
+    const DenseResponse system = make(f, padded + rows * (C + M));
     const detail::DensePullbackRoom room(M, shape.channels, C, own + forward);
     detail::dense_kernel_backward<S>(system, dkernel.middle_rows(f * shape.channels, shape.channels),
                                      detail::DenseKernelRoom(M, shape.channels, dkernel.cols, own), room, padded,

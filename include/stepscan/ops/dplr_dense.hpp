@@ -18,7 +18,7 @@ namespace stepscan::inline STEPSCAN_ISA::detail {
 
 /// From mode(n), h = dt / 2 and D, in memory for dplr_dense_size doubles.
 template <class Mode>
-[[nodiscard]] DenseSystem dplr_dense(Index modes, double h, double skip, const Mode& mode, double* memory) noexcept {
+[[nodiscard]] DenseResponse dplr_dense(Index modes, double h, double skip, const Mode& mode, double* memory) noexcept {
   const Index M = 2 * modes;
   double* a = memory;
   double* b = a + M * M;

@@ -31,14 +31,9 @@ void prob_sparse_attention_backward(const AttentionInputs<S>& in, const ProbSpar
   } else {
     attention_scan_backward(fold, patterns::Full(), picked.in, rows.kept, own, workspace);
   }
-  const auto clear = [](const SequenceView<S>& d) {
-    for (Index b = 0; b < d.batch; ++b) {
-      for (Index t = 0; t < d.time; ++t) std::fill_n(d.token(b, t), Index{d.features}, S{0});
-    }
-  };
-  clear(cotangents.dq);
-  clear(cotangents.dk);
-  clear(cotangents.dv);
+  clear_tokens(cotangents.dq);
+  clear_tokens(cotangents.dk);
+  clear_tokens(cotangents.dv);
   S* const sum = workspace.take<S>(n.value_dim);
   bool* const taken = workspace.take<bool>(in.q.time);
   const auto add = [](const S* x, S* to, Index count) {

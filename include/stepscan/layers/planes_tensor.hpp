@@ -1,26 +1,10 @@
 #pragma once
 
-#include <stepscan/core/fields.hpp>
+#include <stepscan/core/complex_tensor.hpp>
 #include <stepscan/core/scalar.hpp>
 #include <stepscan/scan/planes.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
-
-/// Complex parameters and states: two tensors, named re and im.
-template <Scalar S, Index... Dims>
-struct ComplexTensor {
-  Tensor<S, Dims...> re;
-  Tensor<S, Dims...> im;
-  static constexpr auto fields() {
-    return std::tuple{Field{"re", &ComplexTensor::re}, Field{"im", &ComplexTensor::im}};
-  }
-
-  ComplexTensor() = default;
-  template <std::convertible_to<Index>... Sizes>
-  explicit ComplexTensor(Sizes... sizes) : re(sizes...), im(sizes...) {}
-
-  [[nodiscard]] bool empty() const noexcept { return re.empty(); }
-};
 
 /// A tensor of real (P = 1) or complex (P = 2) numbers.
 template <std::size_t P, Scalar S, Index... Dims>
