@@ -3,6 +3,7 @@
 #include <stepscan/core/complex_tensor.hpp>
 #include <stepscan/layers/layer.hpp>
 #include <stepscan/layers/schedule.hpp>
+#include <stepscan/layers/system_chunk.hpp>
 #include <stepscan/ops/diagonal_kernel.hpp>
 #include <stepscan/ops/diagonal_recurrence.hpp>
 #include <stepscan/ops/linear_system_convolution.hpp>
@@ -21,21 +22,6 @@ struct DiagonalState {
   [[nodiscard]] SystemStates<S> view() noexcept { return {{h.re.data(), h.im.data()}}; }
   [[nodiscard]] SystemStates<const S> view() const noexcept { return {{h.re.data(), h.im.data()}}; }
 };
-
-namespace detail {
-
-/// Tokens of the chunk operators that a form takes for a state of so many numbers.
-template <class Form>
-[[nodiscard]] constexpr Index system_chunk(const Form&, Index states, bool dense) noexcept {
-  const Index own = solve_system_chunk(states, dense);
-  if constexpr (requires { Form::tokens; }) {
-    constexpr bool parallel = std::same_as<typename FormKind<Form>::type, Parallel<>>;
-    if (Form::tokens > 0) return parallel ? std::min(own, Form::tokens) : Form::tokens;
-  }
-  return own;
-}
-
-}  // namespace detail
 
 /// A layer or plan. Self provides modes(), has_input, and
 ///   step_system(scratch)           what a step takes, from or in `scratch`
