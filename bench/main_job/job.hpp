@@ -124,6 +124,7 @@ std::vector<Entry> blocks();
 std::vector<Entry> selective_layers();
 std::vector<Entry> decay_layers();
 std::vector<Entry> mimo_layers();
+std::vector<Entry> attention_layers();
 std::vector<Entry> models();
 
 }  // namespace main_job

@@ -112,6 +112,11 @@ std::vector<double> Case::values(const std::string& name) {
   return file_.values<double>(name);
 }
 
+std::vector<std::int64_t> Case::integers(const std::string& name) {
+  read_.insert(name);
+  return file_.values<std::int64_t>(name);
+}
+
 bool Case::has_gradients() const {
   const auto& tensors = file_.tensors();
   return std::any_of(tensors.begin(), tensors.end(), [](const auto& item) { return item.first.starts_with("grad/"); });

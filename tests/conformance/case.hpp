@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <set>
 #include <stepscan/core/scalar.hpp>
@@ -62,6 +63,8 @@ class Case {
 
   /// The numbers of a tensor, which counts as read.
   [[nodiscard]] std::vector<double> values(const std::string& name);
+  /// The same of a tensor of whole numbers.
+  [[nodiscard]] std::vector<std::int64_t> integers(const std::string& name);
   template <Scalar S>
   void read(const std::string& name, S* to) {
     for (const double value : values(name)) *to++ = static_cast<S>(value);

@@ -38,7 +38,11 @@ bool parse(int count, char** arguments, Options& options) {
 
 std::vector<Family> all_families() {
   return {
+      aaren_family(),
       affine_scan_family(),
+      attention_sink_metric_family(),
+      biased_attention_family(),
+      block_topk_attention_family(),
       causal_conv1d_family(),
       delta_rule_family(),
       discretize_family(),
@@ -62,13 +66,21 @@ std::vector<Family> all_families() {
       multihead_elman_family(),
       multihead_gru_family(),
       multihead_lstm_family(),
+      pattern_attention_family(),
+      pointer_attention_family(),
+      prob_sparse_attention_family(),
       retention_family(),
+      s4_family(),
       s4d_family(),
       s4d_init_family(),
       s5_family(),
       scalar_gated_attention_family(),
       selective_scan_family(),
+      sigmoid_attention_family(),
       slstm_family(),
+      softmax_attention_family(),
+      softmax_scan_family(),
+      vertical_slash_attention_family(),
   };
 }
 

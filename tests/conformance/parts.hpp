@@ -6,7 +6,7 @@
 /// Inputs that a layer takes as one sequence and a case has as several, one behind the other along the features.
 namespace conformance {
 
-/// One of these: in/NAME [batch, time, ...] of so many features.
+/// One of these: in/NAME [batch, time, ...] of so many features; of no name where the case has none: zeros.
 struct InputPart {
   std::string name;
   Index features = 0;
@@ -21,6 +21,10 @@ auto join_parts(const std::vector<InputPart>& parts, Read&& read) {
   for (const InputPart& part : parts) features += part.features;
   decltype(read(std::string(), features)) joined;
   for (const InputPart& part : parts) {
+    if (part.name.empty()) {
+      at += part.features;
+      continue;
+    }
     const auto own = read("in/" + part.name, part.features);
     if (at == 0) joined = std::remove_cvref_t<decltype(joined)>(own.extent(0), own.extent(1), features);
     if (own.extent(0) != joined.extent(0) || own.extent(1) != joined.extent(1)) {
@@ -40,7 +44,7 @@ template <class SequenceType>
 void add_parts(Results& results, const std::vector<InputPart>& parts, const SequenceType& dx) {
   Index at = 0;
   for (const InputPart& part : parts) {
-    for (Index token = 0; token < dx.extent(0) * dx.extent(1); ++token) {
+    for (Index token = 0; !part.name.empty() && token < dx.extent(0) * dx.extent(1); ++token) {
       const auto values = dx.span().subspan(static_cast<std::size_t>(token * dx.extent(2) + at));
       results.add("grad/in/" + part.name, values.first(static_cast<std::size_t>(part.features)));
     }

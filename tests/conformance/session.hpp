@@ -91,7 +91,11 @@ struct Family {
 };
 
 /// A new layer joins by a source file with such a function, and its line in main.cpp.
+Family aaren_family();
 Family affine_scan_family();
+Family attention_sink_metric_family();
+Family biased_attention_family();
+Family block_topk_attention_family();
 Family causal_conv1d_family();
 Family delta_rule_family();
 Family discretize_family();
@@ -115,12 +119,20 @@ Family mlstm_family();
 Family multihead_elman_family();
 Family multihead_gru_family();
 Family multihead_lstm_family();
+Family pattern_attention_family();
+Family pointer_attention_family();
+Family prob_sparse_attention_family();
 Family retention_family();
+Family s4_family();
 Family s4d_family();
 Family s4d_init_family();
 Family s5_family();
 Family scalar_gated_attention_family();
 Family selective_scan_family();
+Family sigmoid_attention_family();
 Family slstm_family();
+Family softmax_attention_family();
+Family softmax_scan_family();
+Family vertical_slash_attention_family();
 
 }  // namespace conformance

@@ -37,6 +37,9 @@ void check_gradient_strengths(Probe<S>& probe);
 /// Ragged batches, with NaN in the padding of x and dy.
 template <class S>
 void check_padding(Probe<S>& probe);
+/// A packed batch gives what a padded one does.
+template <class S>
+void check_packing(Probe<S>& probe);
 /// A member of a batch has the same bits alone, and for any number of threads.
 template <class S>
 void check_independence(Probe<S>& probe);

@@ -92,6 +92,75 @@ void check_padding(Probe<S>& probe) {
   check_members<S>(probe, std::vector<Index>{tested_chunk + 1}, time);
 }
 
+namespace {
+
+/// Where sequences of these lengths lie end to end.
+Packing packing_of(std::span<const Index> lengths) {
+  std::vector<Index> offsets{0};
+  for (const Index length : lengths) offsets.push_back(offsets.back() + length);
+  return Packing(offsets);
+}
+
+/// The real tokens of a padded batch as one sequence.
+template <class S>
+Sequence<S> packed(const Sequence<S>& padded, const Packing& packing) {
+  Sequence<S> all(1, packing.tokens(), padded.extent(2));
+  const SequenceView<S> to = SequenceView<S>(all).packed(packing);
+  for (Index b = 0; b < to.batch; ++b) {
+    for (Index t = 0; t < to.length(b); ++t) std::copy_n(&padded(b, t, 0), padded.extent(2), to.token(b, t));
+  }
+  return all;
+}
+
+}  // namespace
+
+template <class S>
+void check_packing(Probe<S>& probe) {
+  TrainableModel<S>& model = probe.model;
+  constexpr Index time = 2 * tested_chunk + 3;
+  const std::vector<Index> lengths{tested_chunk, 0, time, 1, 2};
+  std::vector<Index> out_lengths;
+  for (const Index length : lengths) out_lengths.push_back(model.output_time(length));
+  const Packing packing = packing_of(lengths), out_packing = packing_of(out_lengths);
+  const auto batch = static_cast<Index>(lengths.size());
+  const Sequence<S> x = probe.random_inputs(batch, time), dy = probe.random_outputs(batch, time);
+  const AnyState<S> start = probe.random_state(batch), dend = probe.random_state(batch);
+  const Sequence<S> packed_x = packed(x, packing), packed_dy = packed(dy, out_packing);
+  const SequenceView<const S> ragged = SequenceView<const S>(x).ragged(lengths);
+  const SequenceView<const S> in = SequenceView<const S>(packed_x).packed(packing);
+
+  for (std::size_t f = 0; f < model.forms.size(); ++f) {
+    CAPTURE(model.name, model.forms[f].name);
+    Sequence<S> y(1, out_packing.tokens(), model.outputs);
+    const SequenceView<S> out = SequenceView<S>(y).packed(out_packing);
+    for (const Model<S>* any : {static_cast<const Model<S>*>(&model), static_cast<const Model<S>*>(probe.plan.get())}) {
+      const Outcome<S> expected = run<S>(*any, f, start, ragged);
+      AnyState<S> end = start;
+      Workspace workspace;
+      any->scan(f, end, in, out, workspace);
+      const bool same_outputs = bytes(y) == bytes(packed(expected.y, out_packing));
+      const bool same_states = bytes(end.tensors()) == bytes(expected.end.tensors());
+      CHECK(same_outputs);
+      CHECK(same_states);
+    }
+
+    const Gradient<S> expected = gradient<S>(model, f, start, ragged, dy, dend);
+    for (const auto& values : model.gradient()) std::fill(values.numbers.begin(), values.numbers.end(), S(0));
+    AnyState<S> state = start, dstart = dend;
+    Sequence<S> dx(1, packing.tokens(), model.inputs);
+    model.forward(f, state, in, out);
+    model.backward(SequenceView<const S>(packed_dy).packed(out_packing), dend, SequenceView<S>(dx).packed(packing), dstart);
+    // Large products round by where their operands stand in memory.
+    CHECK(distance<S>(dx.span(), packed(expected.dx, packing).span()) <= exact_tolerance<S>);
+    CHECK(distance<S>(numbers(dstart.tensors()), numbers(expected.dstart.tensors())) <= exact_tolerance<S>);
+    const auto found = model.gradient();
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      CAPTURE(found[i].name);
+      CHECK(distance<S>(found[i].numbers, expected.parameters[i].values) <= exact_tolerance<S>);
+    }
+  }
+}
+
 template <class S>
 void check_independence(Probe<S>& probe) {
   constexpr Index batch = 5, time = 3 * tested_chunk + 5;
@@ -138,6 +207,8 @@ void check_repeatable(Probe<S>& probe) {
 
 template void check_padding(Probe<float>&);
 template void check_padding(Probe<double>&);
+template void check_packing(Probe<float>&);
+template void check_packing(Probe<double>&);
 template void check_independence(Probe<float>&);
 template void check_independence(Probe<double>&);
 template void check_repeatable(Probe<float>&);

@@ -20,6 +20,7 @@ void check_all(TrainableModel<S>& model, const Options& options) {
   SECTION("gradients accumulate") { check_gradient_accumulates(probe); }
   SECTION("gradients at gate strengths") { check_gradient_strengths(probe); }
   SECTION("padding") { check_padding(probe); }
+  SECTION("packing") { check_packing(probe); }
   SECTION("independence of batch and threads") { check_independence(probe); }
   SECTION("strided and unaligned views") { check_views(probe); }
   SECTION("repeatable") { check_repeatable(probe); }

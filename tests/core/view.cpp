@@ -89,6 +89,37 @@ TEST_CASE("lengths that do not fit are refused", "[core]") {
   CHECK_THROWS_AS(x.ragged(negative), ShapeError);
 }
 
+TEST_CASE("a packed batch has its members end to end, and no padding", "[core]") {
+  Tensor<float, Dynamic, Dynamic, Dynamic> tensor(1, 6, 2);
+  for (Index i = 0; i < tensor.size(); ++i) tensor[i] = static_cast<float>(i);
+  const std::array<Index, 4> offsets{0, 2, 2, 6};
+  const Packing packing(offsets);
+  const SequenceView<float> x = SequenceView<float>(tensor).packed(packing);
+  CHECK((x.batch == 3 && x.time == 4 && x.length(0) == 2 && x.length(1) == 0 && x.length(2) == 4));
+  CHECK(x.token(2, 1) == &tensor(0, 3, 0));
+  CHECK(x.member(2)(3, 1) == tensor(0, 5, 1));
+  CHECK(x.frame(1, 2, 1).row(0) == &tensor(0, 3, 0));
+  CHECK((x.slice(2, 2).token(2, 1) == &tensor(0, 5, 0) && x.slice(2, 2).length(0) == 0));
+  CHECK((x.members(2, 1).token(0, 0) == &tensor(0, 2, 0) && x.members(2, 1).length(0) == 4));
+  CHECK(*x.middle_features(1, Extent<1>()).token(2, 0) == tensor(0, 2, 1));
+  std::vector<std::pair<Index, Index>> runs;
+  for_each_active_run(x, 0, [&](Index first, Index count) { runs.emplace_back(first, count); });
+  CHECK(runs == std::vector<std::pair<Index, Index>>{{0, 1}, {2, 1}});
+  const auto before = tensor;
+  clear_padding(x, x);
+  CHECK(tensor == before);
+}
+
+TEST_CASE("packings that do not fit are refused", "[core]") {
+  Tensor<float, Dynamic, Dynamic, Dynamic> tensor(1, 5, 2), batch(2, 3, 2);
+  const std::array<Index, 3> six{0, 2, 6}, falling{0, 3, 2}, late{1, 2, 6};
+  CHECK_THROWS_WITH(SequenceView<float>(tensor).packed(Packing(six)), ContainsSubstring("one sequence of 6 tokens"));
+  CHECK_THROWS_AS(SequenceView<float>(batch).packed(Packing(six)), ShapeError);
+  CHECK_THROWS_AS(Packing(falling), ShapeError);
+  CHECK_THROWS_AS(Packing(late), ShapeError);
+  CHECK((Packing().batch() == 0 && Packing().longest() == 0));
+}
+
 TEST_CASE("active runs are the members whose token is real", "[core]") {
   Tensor<float, Dynamic, Dynamic, Dynamic> tensor(5, 4, 1);
   const std::array<Index, 5> lengths{2, 4, 0, 3, 3};

@@ -104,3 +104,17 @@ TEST_CASE("a product touches nothing beside its result", "[kernels][small_produc
     }
   }
 }
+
+TEMPLATE_TEST_CASE("transposes of any size and stride", "[kernels][transpose]", float, double) {
+  using S = TestType;
+  const Index rows = GENERATE(0, 1, 3, 4, 7, 8, 17), cols = GENERATE(1, 4, 5, 8, 16, 23);
+  const auto from = random_matrix<S>(rows, cols + 3, 1);
+  auto room = random_matrix<S>(cols, rows + 2, 2);
+  const auto before = room;
+  transpose<S>(MatrixView<const S>(from).middle_cols(1, cols), MatrixView<S>(room).middle_cols(1, rows));
+  for (Index j = 0; j < cols; ++j) {
+    CHECK(room(j, 0) == before(j, 0));
+    for (Index i = 0; i < rows; ++i) CHECK(room(j, 1 + i) == from(i, 1 + j));
+    CHECK(room(j, rows + 1) == before(j, rows + 1));
+  }
+}

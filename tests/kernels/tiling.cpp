@@ -67,3 +67,21 @@ TEST_CASE("slices and chunks fit the caches they are meant for", "[kernels][tili
   }
   CHECK(solve_hoisted_chunk(Index{1} << 40, machine) == 4);
 }
+
+TEST_CASE("the tile of a state fits the registers and hides its loads", "[kernels][tiling]") {
+  STATIC_REQUIRE(solve_state_tile(of_16_registers) == ProductTile{4, 2});
+  STATIC_REQUIRE(solve_state_tile(of_32_registers) == ProductTile{8, 2});
+  CHECK(solve_state_tile({.vector_registers = 4}) == ProductTile{1, 1});
+}
+
+TEST_CASE("runs and chunks of a matrix state follow its size", "[kernels][tiling]") {
+  const Machine machine{.l2_bytes = 512 * 1024};
+  CHECK(solve_state_run(1280, machine) == 32);
+  CHECK(solve_state_run(5000, machine) == 16);
+  CHECK(solve_state_run(1 << 20, machine) == 8);
+  STATIC_REQUIRE(solve_delta_chunk(64, 64) == 16);
+  STATIC_REQUIRE(solve_delta_chunk(128, 128) == 16);
+  STATIC_REQUIRE(solve_delta_chunk(256, 256) == 32);
+  CHECK(solve_delta_chunk(1, 1) == 8);
+  for (const Index size : {8, 32, 100, 1000}) CHECK(solve_delta_chunk(size, size) <= solve_delta_chunk(2 * size, size));
+}

@@ -25,6 +25,16 @@ TEST_CASE("selective_scan: options decide which parameters and inputs there are"
   CHECK((bare.D.empty() && bare.delta_bias.empty() && bare.B.size() == 24 && bare.C.size() == 24));
 }
 
+TEST_CASE("a complex selective_scan starts as S4D-Lin, its tensors named re and im", "[selective_scan]") {
+  ComplexSelectiveScan<float, 5, 3> layer;
+  initialize(layer, 4);
+  CHECK(layer.input_size() == 3 * 5 + 4 * 3);
+  CHECK((layer.A.re(4, 2) == -0.5F && layer.A.im(4, 2) == Approx(6.2831853F)));
+  std::vector<std::string> names;
+  for_each_parameter([&](const Path& path, const auto& tensor) { if (!tensor.empty()) names.push_back(path.str()); }, layer);
+  CHECK(names == std::vector<std::string>{"A.re", "A.im", "D", "delta_bias"});
+}
+
 TEST_CASE("selective_scan starts as S4D-Real with step sizes of 0.001 to 0.1", "[selective_scan]") {
   SelectiveScan<float, 50, 3> layer;
   initialize(layer, 4);

@@ -45,8 +45,8 @@ class Leaky : public Layer<Leaky<S, Features, Default>, S, Features, Features> {
   void run_scan(const Form&, State& state, SequenceView<const S, Features> x, SequenceView<S, Features> y,
                 Workspace&) const {
     for (Index t = 0; t < x.time; ++t) {
-      for_each_active_run(x, t, [&](Index first, Index count) {
-        advance(state, x.frame(t).middle_rows(first, count), y.frame(t).middle_rows(first, count), first);
+      for_each_active_run(x, y, t, [&](Index first, Index count) {
+        advance(state, x.frame(t, first, count), y.frame(t, first, count), first);
       });
     }
     clear_padding(x, y);

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <complex>
 #include <stepscan/layers/selective_scan.hpp>
 #include <stepscan/layers/selective_scan_backward.hpp>
 #include <stepscan/ops/affine_scan.hpp>
@@ -10,16 +11,27 @@ using namespace stepscan::testing;
 
 namespace {
 
-template <class S>
-using DynamicScan = SelectiveScan<S, Dynamic, Dynamic, Dynamic>;
+template <class S, std::size_t P = 1>
+using DynamicScan = SelectiveScan<S, Dynamic, Dynamic, Dynamic, Chunked<>, P>;
+
+using Complex = std::complex<double>;
+
+/// Number i of planes, as a complex one.
+template <class S, std::size_t P>
+Complex at(const Planes<S*, P>& planes, Index i) {
+  return {static_cast<double>(planes[0][i]), P == 1 ? 0.0 : static_cast<double>(planes.back()[i])};
+}
+template <class S, std::size_t P>
+Complex at(const Planes<MatrixView<S>, P>& planes, Index i, Index j) {
+  return {static_cast<double>(planes[0](i, j)), P == 1 ? 0.0 : static_cast<double>(planes.back()(i, j))};
+}
 
 /// The equations, number by number in double: y, and the last states over the first ones.
-template <class S>
-Sequence<double> truth(const DynamicScan<S>& layer, const Sequence<S>& x,
-                       Tensor<double, Dynamic, Dynamic, Dynamic>& h) {
+template <class S, std::size_t P>
+Sequence<double> truth(const DynamicScan<S, P>& layer, const Sequence<S>& x, std::vector<Complex>& h) {
   const detail::SelectiveShape shape = layer.shape();
   const SelectiveScanOptions& options = shape.options;
-  const Index features = shape.features, states = shape.state_size;
+  const Index features = shape.features, states = shape.state_size, weights = shape.groups * states;
   const auto in = shape.slice(SequenceView<const S>(x));
   Sequence<double> y(x.extent(0), x.extent(1), features);
   for (Index b = 0; b < x.extent(0); ++b) {
@@ -32,11 +44,14 @@ Sequence<double> truth(const DynamicScan<S>& layer, const Sequence<S>& x,
         if (options.delta_softplus) dt = std::fmax(dt, 0.0) + std::log1p(std::exp(-std::abs(dt)));
         double sum = options.skip ? static_cast<double>(layer.D[d]) * u : 0.0;
         for (Index n = 0; n < states; ++n) {
-          const S weight_b = options.variable_B ? in.B.token(b, t)[group * states + n] : layer.B(d, n);
-          const S weight_c = options.variable_C ? in.C.token(b, t)[group * states + n] : layer.C(d, n);
-          h(b, n, d) =
-              std::exp(dt * static_cast<double>(layer.A(d, n))) * h(b, n, d) + dt * u * static_cast<double>(weight_b);
-          sum += static_cast<double>(weight_c) * h(b, n, d);
+          const auto weight = [&](bool variable, const SequenceView<const S>& sequence, const auto& constant) {
+            return variable ? at(planes_at<P>(sequence.token(b, t), weights), group * states + n)
+                            : at(planes_view(constant), d, n);
+          };
+          Complex& state = h[static_cast<std::size_t>((b * states + n) * features + d)];
+          state = std::exp(dt * at(planes_view(layer.A), d, n)) * state +
+                  dt * u * weight(options.variable_B, in.B, layer.B);
+          sum += (P == 1 ? 1 : 2) * (weight(options.variable_C, in.C, layer.C) * state).real();
         }
         if (options.gate) {
           const double z = static_cast<double>(in.z.token(b, t)[d]);
@@ -57,20 +72,28 @@ double largest(const T& values) {
 }
 
 /// The largest error of all forms of layer and plan, and of steps.
-template <class S>
-double error_of(const DynamicScan<S>& layer, const Sequence<S>& x) {
+template <class S, std::size_t P>
+double error_of(const DynamicScan<S, P>& layer, const Sequence<S>& x) {
   auto start = layer.initial_state(x.extent(0));
   randomize(start, 5);
-  Tensor<double, Dynamic, Dynamic, Dynamic> h(start.h.shape());
-  std::copy(start.h.begin(), start.h.end(), h.begin());
-  const Sequence<double> expected = truth(layer, x, h);
+  const Index count = x.extent(0) * layer.shape().state_size * layer.shape().features;
+  std::vector<Complex> h;
+  for (Index i = 0; i < count; ++i) h.push_back(at(planes_data(start.h), i));
+  const Sequence<double> expected = truth<S, P>(layer, x, h);
+  double largest_state = 1;
+  for (const Complex& state : h) largest_state = std::max(largest_state, std::abs(state));
   const auto plan = prepare(layer);
   double error = 0;
   const auto check = [&](const auto& run) {
     auto state = start;
     Sequence<S> y(expected.shape());
     run(state, y);
-    error = std::max({error, distance(y, expected) / largest(expected), distance(state.h, h) / largest(h)});
+    double state_error = 0;
+    for (Index i = 0; i < count; ++i) {
+      const double off = std::abs(at(planes_data(state.h), i) - h[static_cast<std::size_t>(i)]);
+      state_error = std::isfinite(off) ? std::max(state_error, off) : 1e300;
+    }
+    error = std::max({error, distance(y, expected) / largest(expected), state_error / largest_state});
   };
   const auto forms = [&](const auto& any) {
     check([&](auto& state, auto& y) { any.template scan<Recurrent>(state, x, y); });
@@ -88,9 +111,9 @@ double error_of(const DynamicScan<S>& layer, const Sequence<S>& x) {
   return error;
 }
 
-template <class S>
-DynamicScan<S> make(Index features, Index states, Index groups, const SelectiveScanOptions& options = {}) {
-  DynamicScan<S> layer(features, states, groups, options);
+template <class S, std::size_t P = 1>
+DynamicScan<S, P> make(Index features, Index states, Index groups, const SelectiveScanOptions& options = {}) {
+  DynamicScan<S, P> layer(features, states, groups, options);
   initialize(layer, 2);
   return layer;
 }
@@ -110,13 +133,30 @@ TEST_CASE("selective_scan computes its equations in every form", "[selective_sca
     for (const Index time : {1, 4, 5, 6, 33, 70}) {
       const auto layer = make<double>(7, 3, 1, options);
       CAPTURE(time, options.gate, options.variable_B, options.variable_C);
-      CHECK(error_of(layer, random_sequence<double>(2, time, layer.input_size(), 1)) < 1e-13);
+      CHECK(error_of<double, 1>(layer, random_sequence<double>(2, time, layer.input_size(), 1)) < 1e-13);
     }
     const auto wide = make<double>(54, 16, 2, options);
-    CHECK(error_of(wide, random_sequence<double>(2, 40, wide.input_size(), 1)) < 1e-13);
+    CHECK(error_of<double, 1>(wide, random_sequence<double>(2, 40, wide.input_size(), 1)) < 1e-13);
     const auto single = make<float>(39, 5, 3, options);
-    CHECK(error_of(single, random_sequence<float>(1, 40, single.input_size(), 1)) < 3e-6);
+    CHECK(error_of<float, 1>(single, random_sequence<float>(1, 40, single.input_size(), 1)) < 3e-6);
   }
+}
+
+TEST_CASE("selective_scan of complex states computes its equations in every form", "[selective_scan]") {
+  for (const SelectiveScanOptions& options : some_options) {
+    CAPTURE(options.gate, options.variable_B, options.variable_C);
+    for (const Index time : {1, 6, 70}) {
+      const auto layer = make<double, 2>(7, 3, 1, options);
+      CHECK(error_of<double, 2>(layer, random_sequence<double>(2, time, layer.input_size(), 1)) < 1e-13);
+    }
+    const auto wide = make<double, 2>(54, 16, 2, options);
+    CHECK(error_of<double, 2>(wide, random_sequence<double>(2, 40, wide.input_size(), 1)) < 1e-13);
+    const auto single = make<float, 2>(39, 5, 3, options);
+    CHECK(error_of<float, 2>(single, random_sequence<float>(1, 40, single.input_size(), 1)) < 2e-5);
+  }
+  auto strong = make<float, 2>(19, 4, 1);
+  for (float& bias : strong.delta_bias) bias = 100;
+  CHECK(error_of<float, 2>(strong, random_sequence<float>(1, 300, strong.input_size(), 1)) < 3e-6);
 }
 
 TEST_CASE("selective_scan: long sequences in float, decays near one and near zero", "[selective_scan]") {
@@ -124,17 +164,17 @@ TEST_CASE("selective_scan: long sequences in float, decays near one and near zer
   auto x = random_sequence<float>(1, 3000, layer.input_size(), 1);
   SECTION("decays near one do not drift") {
     for (float& bias : layer.delta_bias) bias = -12;
-    CHECK(error_of(layer, x) < 1e-5);
+    CHECK(error_of<float, 1>(layer, x) < 1e-5);
   }
   SECTION("decays of exp(-100) leave the current token alone") {
     for (float& bias : layer.delta_bias) bias = 100;
-    CHECK(error_of(layer, x) < 3e-6);
+    CHECK(error_of<float, 1>(layer, x) < 3e-6);
   }
   SECTION("from one token to the next") {
     for (Index t = 0; t < 3000; t += 3) {
       for (Index d = 0; d < 19; ++d) x(0, t, 19 + d) = 1000;
     }
-    CHECK(error_of(layer, x) < 3e-6);
+    CHECK(error_of<float, 1>(layer, x) < 3e-6);
   }
 }
 
@@ -196,4 +236,9 @@ TEST_CASE("selective_scan: gradients are finite differences", "[selective_scan]"
     CHECK(gradient_error(make<double>(11, 2, 1, options), 3, 6, {6, 2, 0}) < 1e-8);
   }
   CHECK(gradient_error(make<double>(17, 2, 1), 1, 36) < 1e-8);
+  for (const SelectiveScanOptions& options : some_options) {
+    CAPTURE(options.gate, options.variable_B, options.variable_C);
+    CHECK(gradient_error(make<double, 2>(4, 3, 2, options), 2, 7) < 1e-8);
+  }
+  CHECK(gradient_error(make<double, 2>(11, 2, 1), 3, 36, {36, 2, 0}) < 1e-8);
 }

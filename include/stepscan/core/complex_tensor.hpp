@@ -19,6 +19,8 @@ struct ComplexTensor {
   ComplexTensor() = default;
   template <std::convertible_to<Index>... Sizes>
   requires(sizeof...(Sizes) > 0) explicit ComplexTensor(Sizes... sizes) : re(sizes...), im(sizes...) {}
+
+  [[nodiscard]] bool empty() const noexcept { return re.empty(); }
 };
 
 namespace detail {

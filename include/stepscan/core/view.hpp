@@ -3,6 +3,7 @@
 #include <span>
 #include <stepscan/core/error.hpp>
 #include <stepscan/core/extent.hpp>
+#include <stepscan/core/packing.hpp>
 #include <stepscan/core/tensor.hpp>
 #include <type_traits>
 
@@ -75,7 +76,8 @@ template <class T>
 
 /// A view of a batch of sequences, [batch, time, features]: features contiguous, time steps and batch members at any
 /// stride, so the bytes of a NumPy or PyTorch array fit as they are. A ragged batch says how many tokens of each
-/// member are real; what lies behind them is padding, which no layer reads, and whose outputs are zero.
+/// member are real; what lies behind them is padding, which no layer reads, and whose outputs are zero. A packed batch
+/// has its members end to end in one buffer and no padding; inputs and outputs of one call are packed alike.
 template <class T, Index Features = Dynamic>
 struct SequenceView {
   T* data = nullptr;
@@ -86,6 +88,7 @@ struct SequenceView {
   Index time_stride = 0;
   const Index* lengths = nullptr;  ///< [batch] or null: all members are `time` long
   Index start = 0;                 ///< the position of this view's first token, as `lengths` counts
+  const Index* offsets = nullptr;  ///< [batch] or null: tokens from `data` to each member, in place of batch_stride
 
   constexpr SequenceView() noexcept = default;
   constexpr SequenceView(T* first, Index batch_size, Index time_steps, Extent<Features> feature_count) noexcept
@@ -107,7 +110,8 @@ struct SequenceView {
         batch_stride(other.batch_stride),
         time_stride(other.time_stride),
         lengths(other.lengths),
-        start(other.start) {}
+        start(other.start),
+        offsets(other.offsets) {}
 
   template <detail::ElementConvertible<T> U, Index B, Index N, Index F>
     requires(compatible(F, Features))
@@ -120,15 +124,20 @@ struct SequenceView {
       : SequenceView(tensor.data(), tensor.extent(0), tensor.extent(1), tensor.extent(2)) {}
 
   /// The token at time t of batch member b.
-  [[nodiscard]] constexpr T* token(Index b, Index t) const noexcept { return data + b * batch_stride + t * time_stride; }
-
-  /// Time step t of every batch member: [batch, features].
-  [[nodiscard]] constexpr MatrixView<T, Dynamic, Features> frame(Index t) const noexcept {
-    return {data + t * time_stride, batch, features, batch_stride};
+  [[nodiscard]] constexpr T* token(Index b, Index t) const noexcept {
+    return data + (offsets == nullptr ? b * batch_stride : offsets[b] * time_stride) + t * time_stride;
   }
+
+  /// Time step t of batch members [first, first + count): [count, features]. Of a packed batch one member at a time.
+  [[nodiscard]] constexpr MatrixView<T, Dynamic, Features> frame(Index t, Index first, Index count) const noexcept {
+    STEPSCAN_ASSERT(offsets == nullptr || count <= 1);
+    return {token(first, t), count, features, batch_stride};
+  }
+  /// Time step t of every batch member: [batch, features].
+  [[nodiscard]] constexpr MatrixView<T, Dynamic, Features> frame(Index t) const noexcept { return frame(t, 0, batch); }
   /// All time steps of batch member b: [time, features].
   [[nodiscard]] constexpr MatrixView<T, Dynamic, Features> member(Index b) const noexcept {
-    return {data + b * batch_stride, time, features, time_stride};
+    return {token(b, 0), time, features, time_stride};
   }
   /// Tokens [first, first + count) of every member.
   [[nodiscard]] constexpr SequenceView slice(Index first, Index count) const noexcept {
@@ -146,14 +155,19 @@ struct SequenceView {
     part.time_stride = time_stride;
     part.lengths = lengths;
     part.start = start;
+    part.offsets = offsets;
     return part;
   }
   /// Batch members [first, first + count).
   [[nodiscard]] constexpr SequenceView members(Index first, Index count) const noexcept {
     SequenceView part = *this;
-    part.data += first * batch_stride;
     part.batch = count;
     if (lengths != nullptr) part.lengths += first;
+    if (offsets != nullptr) {
+      part.offsets += first;
+    } else {
+      part.data += first * batch_stride;
+    }
     return part;
   }
   /// The same tokens, of which the first `lengths[b]` are real. The lengths stay the caller's.
@@ -173,6 +187,21 @@ struct SequenceView {
     part.start = 0;
     return part;
   }
+  /// The members of a packed batch, this view being all their tokens as one sequence [1, packing.tokens(), features].
+  /// The packing stays the caller's. Throws ShapeError when there are more or fewer tokens.
+  [[nodiscard]] constexpr SequenceView packed(const Packing& packing) const {
+    if (batch != 1 || time != packing.tokens() || is_packed()) {
+      fail<ShapeError>("packed: expected one sequence of " + std::to_string(packing.tokens()) + " tokens, found " +
+                       std::to_string(batch) + " of " + std::to_string(time));
+    }
+    SequenceView part = *this;
+    part.batch = packing.batch();
+    part.time = packing.longest();
+    part.lengths = packing.lengths().data();
+    part.offsets = packing.offsets().data();
+    part.start = 0;
+    return part;
+  }
   /// How many tokens of this view are real for batch member b.
   [[nodiscard]] constexpr Index length(Index b) const noexcept {
     if (lengths == nullptr) return time;
@@ -180,6 +209,7 @@ struct SequenceView {
     return left < 0 ? 0 : left > time ? time : left;
   }
   [[nodiscard]] constexpr bool is_ragged() const noexcept { return lengths != nullptr; }
+  [[nodiscard]] constexpr bool is_packed() const noexcept { return offsets != nullptr; }
 };
 
 template <class T, Index B, Index N, Index F>
@@ -187,18 +217,39 @@ SequenceView(Tensor<T, B, N, F>&) -> SequenceView<T, F>;
 template <class T, Index B, Index N, Index F>
 SequenceView(const Tensor<T, B, N, F>&) -> SequenceView<const T, F>;
 
-/// Calls f(first, count) for each run of batch members whose token t is real: one call for a batch without padding.
-template <class T, Index F, class Function>
-constexpr void for_each_active_run(const SequenceView<T, F>& x, Index t, Function&& f) {
-  if (!x.is_ragged()) {
+/// Calls f(first, count) for each run of batch members whose token t is real in x and that are rows of one matrix in
+/// both x and y: one call for a batch without padding, one for each member where one of the views is packed.
+template <class X, class Y, Index I, Index O, class Function>
+constexpr void for_each_active_run(const SequenceView<X, I>& x, const SequenceView<Y, O>& y, Index t, Function&& f) {
+  const Index most = x.is_packed() || y.is_packed() ? 1 : x.batch;
+  if (!x.is_ragged() && most == x.batch) {
     if (x.batch > 0) f(Index{0}, x.batch);
     return;
   }
   for (Index b = 0; b < x.batch;) {
     Index end = b;
-    while (end < x.batch && t < x.length(end)) ++end;
+    while (end < x.batch && end - b < most && t < x.length(end)) ++end;
     if (end > b) f(b, end - b);
-    b = end + 1;
+    b = end > b ? end : b + 1;
+  }
+}
+template <class X, Index I, class Function>
+constexpr void for_each_active_run(const SequenceView<X, I>& x, Index t, Function&& f) {
+  for_each_active_run(x, x, t, static_cast<Function&&>(f));
+}
+
+/// Writes zero to the tokens of member b from number `first` on, which are padding. A packed batch has none.
+template <class Y, Index O>
+constexpr void clear_behind(const SequenceView<Y, O>& y, Index b, Index first) noexcept {
+  for (Index t = first; t < y.time && !y.is_packed(); ++t) std::fill_n(y.token(b, t), Index{y.features}, Y{});
+}
+
+/// Writes zero to all tokens, padding as well.
+template <class Y, Index O>
+constexpr void clear_tokens(const SequenceView<Y, O>& y) noexcept {
+  for (Index b = 0; b < y.batch; ++b) {
+    for (Index t = 0; t < y.length(b); ++t) std::fill_n(y.token(b, t), Index{y.features}, Y{});
+    clear_behind(y, b, y.length(b));
   }
 }
 
@@ -206,9 +257,7 @@ constexpr void for_each_active_run(const SequenceView<T, F>& x, Index t, Functio
 template <class X, class Y, Index I, Index O>
 constexpr void clear_padding(const SequenceView<X, I>& x, const SequenceView<Y, O>& y) noexcept {
   if (!x.is_ragged()) return;
-  for (Index b = 0; b < y.batch; ++b) {
-    for (Index t = x.length(b); t < y.time; ++t) std::fill_n(y.token(b, t), Index{y.features}, Y{});
-  }
+  for (Index b = 0; b < y.batch; ++b) clear_behind(y, b, x.length(b));
 }
 
 }  // namespace stepscan::inline STEPSCAN_ISA

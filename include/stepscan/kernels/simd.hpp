@@ -72,6 +72,10 @@ concept HasX86Shift = requires(V a) {
   x86::shift_left<1>(a.data, x86::LaneBytes<4>());
 };
 template <class V>
+concept HasX86FirstLanes = requires(V a) {
+  x86::first_lanes<1>(a.data, a.data);
+};
+template <class V>
 concept HasX86Partial = requires(V a, typename V::value_type* p) {
   x86::store_n(p, a.data, 0);
 };
@@ -268,6 +272,19 @@ template <SimdRegister V>
 [[nodiscard, gnu::always_inline]] inline Simd<double> select(SimdMask<double> mask, Simd<double> a,
                                                              Simd<double> b) noexcept {
   return xsimd::select(mask, a, b);
+}
+
+/// The first Count lanes of a, 0 <= Count < width, the others of b.
+template <int Count, SimdRegister V>
+[[nodiscard, gnu::always_inline]] inline V first_lanes(V a, V b) noexcept {
+  if constexpr (detail::HasX86FirstLanes<V>) {
+    return V(detail::x86::first_lanes<Count>(a.data, b.data));
+  } else {
+    using T = typename V::value_type;
+    alignas(sizeof(V)) T lanes[V::size] = {};
+    for (int i = 0; i < Count; ++i) lanes[i] = T(1);
+    return select(V::load_aligned(lanes) > V(T(0)), a, b);
+  }
 }
 
 /// Whether the comparison holds in every lane.

@@ -25,6 +25,9 @@ void load_n(NoRegister);
 void store_n(NoRegister);
 void sqrt(NoRegister);
 void sum(NoRegister);
+void transpose_block(NoRegister);
+template <int Count>
+void first_lanes(NoRegister);
 template <int Count>
 void shift_left(NoRegister);
 template <int Count>
@@ -102,7 +105,59 @@ alignas(64) inline constexpr std::int32_t lane_mask[16] = {-1, -1, -1, -1, -1, -
 }
 #endif
 
+#if defined(__AVX__)
+/// to = the transpose of a block of 8 x 8 floats or 4 x 4 doubles. Rows are loaded by halves, a half four (two) rows
+/// below it beside each, so that no shuffle crosses the halves of a register.
+[[gnu::always_inline]] inline void transpose_block(const float* from, Index from_stride, float* to,
+                                                   Index to_stride) noexcept {
+  const auto rows = [&](Index r, Index column) __attribute__((always_inline)) {
+    const float* const at = from + r * from_stride + column;
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(at)), _mm_loadu_ps(at + 4 * from_stride), 1);
+  };
+  for (Index column = 0; column < 8; column += 4) {
+    const __m256 a = rows(0, column), b = rows(1, column), c = rows(2, column), d = rows(3, column);
+    const __m256 low_ab = _mm256_unpacklo_ps(a, b), high_ab = _mm256_unpackhi_ps(a, b);
+    const __m256 low_cd = _mm256_unpacklo_ps(c, d), high_cd = _mm256_unpackhi_ps(c, d);
+    float* const out = to + column * to_stride;
+    _mm256_storeu_ps(out, _mm256_shuffle_ps(low_ab, low_cd, 0x44));
+    _mm256_storeu_ps(out + to_stride, _mm256_shuffle_ps(low_ab, low_cd, 0xEE));
+    _mm256_storeu_ps(out + 2 * to_stride, _mm256_shuffle_ps(high_ab, high_cd, 0x44));
+    _mm256_storeu_ps(out + 3 * to_stride, _mm256_shuffle_ps(high_ab, high_cd, 0xEE));
+  }
+}
+[[gnu::always_inline]] inline void transpose_block(const double* from, Index from_stride, double* to,
+                                                   Index to_stride) noexcept {
+  const auto rows = [&](Index r, Index column) __attribute__((always_inline)) {
+    const double* const at = from + r * from_stride + column;
+    return _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(at)), _mm_loadu_pd(at + 2 * from_stride), 1);
+  };
+  for (Index column = 0; column < 4; column += 2) {
+    const __m256d a = rows(0, column), b = rows(1, column);
+    _mm256_storeu_pd(to + column * to_stride, _mm256_unpacklo_pd(a, b));
+    _mm256_storeu_pd(to + (column + 1) * to_stride, _mm256_unpackhi_pd(a, b));
+  }
+}
+
+/// The first Count lanes of a, the others of b.
+template <int Count>
+[[gnu::always_inline]] inline __m256 first_lanes(__m256 a, __m256 b) noexcept {
+  return _mm256_blend_ps(b, a, (1 << Count) - 1);
+}
+template <int Count>
+[[gnu::always_inline]] inline __m256d first_lanes(__m256d a, __m256d b) noexcept {
+  return _mm256_blend_pd(b, a, (1 << Count) - 1);
+}
+#endif
+
 #if defined(__AVX512F__)
+template <int Count>
+[[gnu::always_inline]] inline __m512 first_lanes(__m512 a, __m512 b) noexcept {
+  return _mm512_mask_blend_ps(static_cast<__mmask16>((1U << Count) - 1U), b, a);
+}
+template <int Count>
+[[gnu::always_inline]] inline __m512d first_lanes(__m512d a, __m512d b) noexcept {
+  return _mm512_mask_blend_pd(static_cast<__mmask8>((1U << Count) - 1U), b, a);
+}
 [[gnu::always_inline]] inline __m512 fma(__m512 a, __m512 b, __m512 c) noexcept { return _mm512_fmadd_ps(a, b, c); }
 [[gnu::always_inline]] inline __m512d fma(__m512d a, __m512d b, __m512d c) noexcept { return _mm512_fmadd_pd(a, b, c); }
 [[gnu::always_inline]] inline __m512 fnma(__m512 a, __m512 b, __m512 c) noexcept { return _mm512_fnmadd_ps(a, b, c); }

@@ -5,6 +5,7 @@
 #include <stepscan/core/view.hpp>
 #include <stepscan/kernels/panel_format.hpp>
 #include <stepscan/kernels/panels.hpp>
+#include <stepscan/kernels/transpose.hpp>
 
 /// Products of small matrices that are used once, such as the tokens of a chunk with a state: nothing is packed.
 ///
@@ -91,15 +92,30 @@ template <int Rows, int Vectors, bool Full, Scalar S>
   }
 }
 
+/// How many registers of columns `rows` rows are multiplied with at a time: up to four, where the registers hold them
+/// beside the sums and one broadcast number. A single row's multiply-adds read them from memory themselves.
+[[nodiscard]] constexpr int small_tile_vectors(int rows) noexcept {
+  if (rows == 1) return 8;
+  int vectors = product_tile.vectors;
+  while (vectors < 4 && (rows + 1) * (vectors + 1) + 1 <= target_machine.vector_registers) ++vectors;
+  return vectors;
+}
+
 /// The columns [0, columns) of `Rows` rows.
 template <int Rows, Scalar S>
 [[gnu::noinline]] void small_rows(const S* a, Index row_stride, Index col_stride, const S* b, Index b_stride,
                                   Index depth, ProductBase<S> base, S* c, Index c_stride, Index columns) noexcept {
   constexpr Index width = simd_width<S>;
-  constexpr int wide = product_tile.vectors;
+  constexpr int wide = small_tile_vectors(Rows), usual = product_tile.vectors;
   Index j = 0;
   for (; j + wide * width <= columns; j += wide * width) {
     small_tile<Rows, wide, true>(a, row_stride, col_stride, b + j, b_stride, depth, base, c + j, c_stride, columns - j);
+  }
+  if constexpr (wide > usual) {
+    for (; j + usual * width <= columns; j += usual * width) {
+      small_tile<Rows, usual, true>(a, row_stride, col_stride, b + j, b_stride, depth, base, c + j, c_stride,
+                                    columns - j);
+    }
   }
   for (; j + width <= columns; j += width) {
     small_tile<Rows, 1, true>(a, row_stride, col_stride, b + j, b_stride, depth, base, c + j, c_stride, columns - j);
@@ -121,7 +137,9 @@ void small_multiply(const Factor<S>& a, MatrixView<const S> b, MatrixView<S> c, 
   for (Index group = 0; group < groups; ++group) {
     const Index first = a.rows * group / groups, end = a.rows * (group + 1) / groups;
     const Index k_begin = of_a == Part::upper ? first : 0, k_end = of_a == Part::lower ? end : a.cols;
-    const Index j_begin = of_c == Part::upper ? first : 0, j_end = of_c == Part::lower ? end : Index{c.cols};
+    const Index j_begin = of_c == Part::upper ? first : 0;
+    const Index whole = (end + simd_width<S> - 1) / simd_width<S> * simd_width<S>;
+    const Index j_end = of_c == Part::lower ? std::min(whole, Index{c.cols}) : Index{c.cols};
     ProductBase<S> own = base;
     if (base.scale != nullptr) own.scale += first * base.stride;
     const bool empty = k_end == k_begin;  // then a and b may be nowhere
@@ -139,15 +157,6 @@ template <Scalar S>
 void small_multiply_add(const Factor<S>& a, MatrixView<const S> b, MatrixView<S> c, Part of_a = Part::all,
                         Part of_c = Part::all) noexcept {
   small_multiply<S>(a, b, c, {.keeps = true}, of_a, of_c);
-}
-
-/// to [cols, rows] = the transpose of from.
-template <Scalar S>
-void transpose(MatrixView<const S> from, MatrixView<S> to) noexcept {
-  STEPSCAN_ASSERT(from.rows == to.cols && from.cols == to.rows);
-  for (Index i = 0; i < from.rows; ++i) {
-    for (Index j = 0; j < from.cols; ++j) to(j, i) = from(i, j);
-  }
 }
 
 }  // namespace stepscan::inline STEPSCAN_ISA

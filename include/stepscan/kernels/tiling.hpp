@@ -75,4 +75,42 @@ struct ProductTile {
   return tokens;
 }
 
+/// The tile of a matrix state that stays in registers while a run of tokens passes by: `rows` rows of keys, a power of
+/// two that most sizes are whole multiples of, by `vectors` SIMD vectors of values, such that
+///   rows * vectors + 2 * vectors + 3 <= registers        the tile, a token's values and outputs, broadcast numbers
+///   (3 * rows + 2 * vectors) / loads <= 3 * rows * vectors / fma   loads hidden behind the arithmetic of one token
+/// with the fewest vectors, then the most rows (values and outputs are read least often).
+[[nodiscard]] constexpr ProductTile solve_state_tile(const Machine& machine) {
+  constexpr int most_rows = 8;
+  for (int vectors = 1; vectors <= 4; ++vectors) {
+    for (int rows = most_rows; rows >= 2; rows /= 2) {
+      const bool fits = rows * vectors + 2 * vectors + 3 <= machine.vector_registers;
+      const bool hidden =
+          (3 * rows + 2 * vectors) * machine.fma_per_cycle <= 3 * rows * vectors * machine.loads_per_cycle;
+      if (fits && hidden) return {rows, vectors};
+    }
+  }
+  return {};
+}
+inline constexpr ProductTile state_tile = solve_state_tile(target_machine);
+
+/// How many tokens pass by a state in one run where a token's rows take `bytes_per_token`: a power of two between 8 and
+/// 32 that keeps them within a quarter of the second cache level. The state is loaded and stored once a run.
+[[nodiscard]] constexpr Index solve_state_run(Index bytes_per_token, const Machine& machine = target_machine) {
+  Index tokens = 32;
+  while (tokens > 8 && tokens * bytes_per_token > machine.l2_bytes / 4) tokens /= 2;
+  return tokens;
+}
+
+/// How many tokens of the delta rule are solved for at once, of a state [keys, values]: a power of two between 8 and 64.
+/// Multiply-adds per token beside the 3 * keys * values that any chunk needs, and what memory costs in their units:
+///   chunk * (keys + values)           inside the chunk: products of keys, scores, substitution, and scores times rows
+///   8 * keys * values / chunk         the state is loaded, decayed and stored once a chunk
+[[nodiscard]] constexpr Index solve_delta_chunk(Index keys, Index values) {
+  const auto cost = [&](Index chunk) { return chunk * (keys + values) + 8 * keys * values / chunk; };
+  Index chunk = 8;
+  while (chunk < 64 && cost(2 * chunk) < cost(chunk)) chunk *= 2;
+  return chunk;
+}
+
 }  // namespace stepscan::inline STEPSCAN_ISA

@@ -57,9 +57,9 @@ class AffineLayer : public Layer<Self, S, Inputs, Hidden> {
     const Workspace::Scope scope(workspace);
     S* scratch = workspace.template take<S>(x.batch * width());
     for (Index t = 0; t < x.time; ++t) {
-      for_each_active_run(x, t, [&](Index first, Index count) {
-        step_rows(MatrixView<S>(state.h).middle_rows(first, count), x.frame(t).middle_rows(first, count),
-                  y.frame(t).middle_rows(first, count), scratch);
+      for_each_active_run(x, y, t, [&](Index first, Index count) {
+        step_rows(MatrixView<S>(state.h).middle_rows(first, count), x.frame(t, first, count), y.frame(t, first, count),
+                  scratch);
       });
     }
     clear_padding(x, y);

@@ -1,11 +1,14 @@
 #pragma once
 
 /// Training of all layers. A program that only infers leaves this header out and never compiles a backward pass.
+#include <stepscan/layers/aaren_backward.hpp>
 #include <stepscan/layers/activation_backward.hpp>
 #include <stepscan/layers/affine_backward.hpp>
+#include <stepscan/layers/attention_layer_backward.hpp>
 #include <stepscan/layers/causal_conv1d_backward.hpp>
 #include <stepscan/layers/conv1d_backward.hpp>
 #include <stepscan/layers/decay_backward.hpp>
+#include <stepscan/layers/decay_gate_backward.hpp>
 #include <stepscan/layers/dss_backward.hpp>
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/gated_linear_attention_layer_backward.hpp>
@@ -15,10 +18,14 @@
 #include <stepscan/layers/mamba2_ssd_backward.hpp>
 #include <stepscan/layers/mamba_backward.hpp>
 #include <stepscan/layers/norm_backward.hpp>
+#include <stepscan/layers/parts_backward.hpp>
+#include <stepscan/layers/pointer_attention_backward.hpp>
 #include <stepscan/layers/projected_backward.hpp>
+#include <stepscan/layers/s4_backward.hpp>
 #include <stepscan/layers/s4d_backward.hpp>
 #include <stepscan/layers/s5_backward.hpp>
 #include <stepscan/layers/s5_initialize.hpp>
 #include <stepscan/layers/selective_scan_backward.hpp>
+#include <stepscan/layers/softmax_scan_backward.hpp>
 #include <stepscan/layers/swiglu_backward.hpp>
 #include <stepscan/ops/delta_rule_backward.hpp>

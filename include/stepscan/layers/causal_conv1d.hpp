@@ -25,6 +25,8 @@ class CausalConv1dLayer : public Layer<Self, S, Features, Features> {
   using State = CausalConv1dState<S, Features, Width>;
   using Forms = std::tuple<Recurrent, Chunked<>, Parallel<>>;
   using DefaultForm = Default;
+  static constexpr bool time_invariant = true;
+  static constexpr Index receptive_field = Width;
 
   [[nodiscard]] Index output_size() const noexcept { return self().input_size(); }
 

@@ -52,6 +52,9 @@ struct ChainTraits {
   static constexpr bool causal = (First::causal && ... && Rest::causal);
   static constexpr bool any_form = (First::any_form && ... && Rest::any_form);
   static constexpr bool keeps_time = (First::keeps_time && ... && Rest::keeps_time);
+  static constexpr bool time_invariant = (First::time_invariant && ... && Rest::time_invariant);
+  static constexpr Index latency = (First::latency + ... + Rest::latency);
+  static constexpr Index receptive_field = chained_fields<First, Rest...>();
   template <class Form>
   static constexpr Index block_tokens = block_of_layers<Form, First, Rest...>;
 };

@@ -26,6 +26,8 @@ class Conv1dLayer : public Layer<Self, S, Inputs, Outputs> {
   static constexpr bool any_form = true;
   static constexpr bool causal = false;
   static constexpr bool keeps_time = false;
+  static constexpr bool time_invariant = true;
+  static constexpr Index receptive_field = Dynamic;
 
   [[nodiscard]] static constexpr NoState initial_state(Index) noexcept { return {}; }
   [[nodiscard]] Index input_size() const noexcept { return self().shape().inputs; }

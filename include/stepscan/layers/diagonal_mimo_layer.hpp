@@ -142,9 +142,9 @@ class DiagonalMimoLayer : public Layer<Self, S, Features, Features> {
       const auto system = self().step_system(workspace.take<S>(self().modes_room()));
       S* room = workspace.take<S>(2 * self().state_size() * x.batch);
       for (Index t = 0; t < x.time; ++t) {
-        for_each_active_run(x, t, [&](Index first, Index count) {
-          diagonal_mimo_step<S>(system, detail::rows_of(state.view(), first, count),
-                                x.frame(t).middle_rows(first, count), y.frame(t).middle_rows(first, count), room);
+        for_each_active_run(x, y, t, [&](Index first, Index count) {
+          diagonal_mimo_step<S>(system, detail::rows_of(state.view(), first, count), x.frame(t, first, count),
+                                y.frame(t, first, count), room);
         });
       }
       clear_padding(x, y);

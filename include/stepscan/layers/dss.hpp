@@ -23,7 +23,7 @@ struct DssOptions {
 /// in double. Behind token L the system goes on: a growing mode grows. x and y [batch, time, Features]; A, C (complex)
 /// [Features, StateSize]; log_dt, D [Features]. State h (complex) [batch, StateSize, Features].
 template <Scalar S, Index Features, Index StateSize, class Default = Chunked<>>
-class Dss : public DiagonalModel<Dss<S, Features, StateSize, Default>, S, Features, StateSize, Default> {
+class Dss : public DiagonalLayer<Dss<S, Features, StateSize, Default>, S, Features, StateSize, Default> {
  public:
   static constexpr const char* name = "Dss";
   static constexpr const char* plan_name = "DssPlan";
@@ -90,7 +90,7 @@ class Dss : public DiagonalModel<Dss<S, Features, StateSize, Default>, S, Featur
 
   template <class Stored = S, class Math = void>
   [[nodiscard]] auto plan() const {
-    return DiagonalPlan<Dss, S, Features, StateSize, Default>(*this);
+    return LinearSystemPlan<Dss>(*this);
   }
 };
 

@@ -85,8 +85,10 @@ inline constexpr bool listed<F, std::tuple<Fs...>> =
 
 }  // namespace detail
 
-/// Whether layer L can run in form F (any chunk size of it).
+/// Whether layer L can run in form F (any chunk size of it); Convolution only where L is time-invariant.
 template <class L, class F>
-inline constexpr bool has_form = std::same_as<F, OwnForm> || L::any_form || detail::listed<F, typename L::Forms>;
+inline constexpr bool has_form =
+    std::same_as<F, OwnForm> || ((L::any_form || detail::listed<F, typename L::Forms>)&&(
+                                    !std::same_as<F, Convolution> || L::time_invariant));
 
 }  // namespace stepscan::inline STEPSCAN_ISA

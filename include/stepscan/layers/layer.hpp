@@ -7,6 +7,7 @@
 #include <stepscan/core/view.hpp>
 #include <stepscan/core/workspace.hpp>
 #include <stepscan/layers/forms.hpp>
+#include <stepscan/layers/properties.hpp>
 #include <string>
 
 namespace stepscan::inline STEPSCAN_ISA {
@@ -53,6 +54,16 @@ class Layer {
   static constexpr bool any_form = false;
   /// Whether as many tokens come out as go in.
   static constexpr bool keeps_time = true;
+  /// Whether the layer, between functions of single tokens, is a linear system with the same coefficients at every
+  /// token: h_t = A h_(t-1) + B u_t, y_t = C h_t + D u_t, or a window of taps (linear time-invariant). It then has an
+  /// impulse response. Not so where decays, gates or what is read come from the token: attentions, selective scans and
+  /// gated recurrences answer a later token as an earlier one, but not by a convolution.
+  static constexpr bool time_invariant = false;
+  /// By how many tokens the outputs lag: what the layer has to say of token t comes out at token t + latency.
+  static constexpr Index latency = 0;
+  /// How many consecutive tokens an output depends on, its own among them; `unbounded` where a state is carried through
+  /// the sequence, Dynamic where a size decides that is not part of the type.
+  static constexpr Index receptive_field = unbounded;
 
   /// One token of every batch member, from the state and into it. Never throws or allocates; sizes are checked in debug
   /// builds.
@@ -160,6 +171,10 @@ concept SequenceLayer = requires(const L& layer) {
   { layer.input_size() } -> std::convertible_to<Index>;
   { layer.output_size() } -> std::convertible_to<Index>;
 } && std::semiregular<typename L::State>;
+
+/// A layer that has an impulse response (see Layer::time_invariant): of these alone there is a Convolution form.
+template <class L>
+concept TimeInvariant = SequenceLayer<L> && L::time_invariant;
 
 /// A layer whose parameters can be visited, saved and trained.
 template <class L>

@@ -1,13 +1,11 @@
 #pragma once
 
 #include <cmath>
-#include <stepscan/layers/layer.hpp>
-#include <stepscan/layers/schedule.hpp>
-#include <stepscan/layers/system_chunk.hpp>
+#include <stepscan/layers/linear_system_layer.hpp>
+#include <stepscan/ops/dense_kernel.hpp>
 #include <stepscan/ops/dense_recurrence.hpp>
 #include <stepscan/ops/discretize_dense.hpp>
 #include <stepscan/ops/hippo.hpp>
-#include <stepscan/ops/linear_system_convolution.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
@@ -23,7 +21,7 @@ struct LsslOptions {
 template <Scalar S, Index Features, Index StateSize>
 struct LsslState {
   Tensor<S, Dynamic, StateSize, Features> h;
-  Scratch<std::byte> scratch;
+  Scratch<S> scratch;
   static constexpr auto fields() { return std::tuple{Field{"h", &LsslState::h}}; }
 
   [[nodiscard]] SystemStates<S> view() noexcept { return {{h.data(), nullptr}}; }
@@ -32,117 +30,105 @@ struct LsslState {
 
 namespace detail {
 
-/// Where the system of one feature is discretised, and the weights of one register of features.
-template <Scalar S>
-struct LsslRoom {
+/// Doubles in which the system of one feature is discretised.
+struct LsslSystemRoom {
   double *A, *b;        ///< of the continuous system
   double *Abar, *bbar;  ///< discretised
+  double* transposed;   ///< of Abar
   double *c, *skip;
   double* factors;  ///< [N, N]
   Index* swaps;     ///< [N]
-  S* strip;
-  S* row;
+  Index states;
 
-  LsslRoom(Index states, Index channels, std::byte* memory) noexcept {
-    const auto take = [&]<class T>(T*& to, Index count) {
-      to = reinterpret_cast<T*>(memory);
-      memory += (count * static_cast<Index>(sizeof(T)) + line - 1) / line * line;
-    };
-    take(A, states * states);
-    take(b, states);
-    take(Abar, states * states);
-    take(bbar, states);
-    take(c, channels * states);
-    take(skip, channels);
-    take(factors, states * states);
-    take(swaps, states);
-    take(strip, DenseStrip<S>::size(states, channels));
-    take(row, DenseStrip<S>::room(states, channels));
+  LsslSystemRoom(Index n, Index channels, double* memory) noexcept
+      : A(memory),
+        b(A + n * n),
+        Abar(b + n),
+        bbar(Abar + n * n),
+        transposed(bbar + n),
+        c(transposed + n * n),
+        skip(c + channels * n),
+        factors(skip + channels),
+        swaps(reinterpret_cast<Index*>(factors + n * n)),
+        states(n) {
+    static_assert(sizeof(Index) <= sizeof(double));
   }
-  [[nodiscard]] static Index bytes(Index states, Index channels) noexcept {
-    const Index doubles = 3 * states * states + 3 * states + channels * (states + 1);
-    const Index numbers = DenseStrip<S>::size(states, channels) + DenseStrip<S>::room(states, channels);
-    return doubles * static_cast<Index>(sizeof(double)) + numbers * static_cast<Index>(sizeof(S)) + 10 * line;
+  [[nodiscard]] static constexpr Index size(Index n, Index channels) noexcept {
+    return 4 * n * n + 3 * n + channels * (n + 1);
   }
-  [[nodiscard]] DenseSystem<double> continuous(Index states) const noexcept {
-    return {{A, states, states}, {b, states, Index{1}}};
-  }
-  [[nodiscard]] DenseSystem<double> discrete(Index states) const noexcept {
+  [[nodiscard]] DenseSystem<double> continuous() const noexcept { return {{A, states, states}, {b, states, Index{1}}}; }
+  [[nodiscard]] DenseSystem<double> discrete() const noexcept {
     return {{Abar, states, states}, {bbar, states, Index{1}}};
   }
-
- private:
-  static constexpr Index line = static_cast<Index>(tensor_alignment);
 };
+
+/// What a step of a layer or plan takes: the weights of one register of features after another, and memory for them.
+template <class L>
+struct LsslSteps {
+  using S = typename L::scalar_type;
+  using Strip = DenseStrip<S>;
+
+  const L& layer;
+  S* memory;
+
+  /// Numbers of memory: doubles for a system, the weights of a strip, room of its step.
+  [[nodiscard]] static constexpr Index size(Index states, Index channels) noexcept {
+    const Index doubles = LsslSystemRoom::size(states, channels) * static_cast<Index>(sizeof(double) / sizeof(S));
+    return doubles + Strip::size(states, channels) + Strip::room(states, channels);
+  }
+  [[nodiscard]] S* step_room(S* own) const noexcept {
+    return own + size(layer.states(), layer.channels()) - Strip::room(layer.states(), layer.channels());
+  }
+};
+
+template <Scalar S, class L>
+void system_step(const LsslSteps<L>& steps, MatrixView<const S> x, const SystemStates<S>& h, MatrixView<S> y) noexcept {
+  const L& layer = steps.layer;
+  dense_step<S>([&](Index i) { return layer.strip(i, steps.memory); }, layer.states(), layer.channels(), x, h.planes[0],
+                y, steps.step_room(steps.memory));
+}
+
+/// Registers of features are spread over threads.
+template <Scalar S, class L>
+void system_recurrence(const LsslSteps<L>& steps, SequenceView<const S> x, const SystemStates<S>& h, SequenceView<S> y,
+                       Workspace& workspace) {
+  const L& layer = steps.layer;
+  const Workspace::Scope scope(workspace);
+  const Index states = layer.states(), channels = layer.channels(), size = LsslSteps<L>::size(states, channels);
+  const Index workers = worker_count(DenseStrip<S>::count(x.features), x.batch * x.time * x.features * states);
+  S* memory = workspace.take<S>(workers * size);
+  dense_recurrence<S>([&](Index i, Index worker) { return layer.strip(i, memory + worker * size); }, states, channels,
+                      x, h.planes[0], y, workers, workspace.take<S>(workers * DenseStrip<S>::room(states, channels)));
+}
 
 }  // namespace detail
 
-/// A layer or plan. Self provides states(), channels(), strip(i, room), the weights of the i-th register of features,
-/// and operators(chunk, workspace), the chunk operators.
+/// A layer or plan. Self provides input_size(), states(), channels(), and strip(i, memory), the weights of the i-th
+/// register of features, which may be worked out in `memory`.
 template <class Self, Scalar S, Index Features, Index StateSize, Index Channels, class Default>
-class LsslLayer : public Layer<Self, S, Features, static_product(Features, Channels)> {
-  static constexpr Index Outputs = static_product(Features, Channels);
-
+class LsslLayer : public LinearSystemLayer<Self, S, Features, static_product(Features, Channels),
+                                           LsslState<S, Features, StateSize>, Default> {
  public:
   using State = LsslState<S, Features, StateSize>;
-  using Forms = std::tuple<Recurrent, Chunked<>, Parallel<>, Convolution>;
-  using DefaultForm = Default;
-  static constexpr bool time_invariant = true;
+  static constexpr bool dense = true;
 
   [[nodiscard]] Index output_size() const noexcept { return self().input_size() * self().channels(); }
 
   /// All zero.
   [[nodiscard]] State initial_state(Index batch) const {
-    return {decltype(State::h)(batch, self().states(), self().input_size()), Scratch<std::byte>(room_bytes())};
+    return {decltype(State::h)(batch, self().states(), self().input_size()), Scratch<S>(step_room())};
   }
 
-  /// Tokens of the chunk operators in a form, a power of 2.
-  template <class Form>
-  [[nodiscard]] Index chunk_of(const Form& form) const noexcept {
-    return static_cast<Index>(
-        std::bit_ceil(static_cast<std::size_t>(detail::system_chunk(form, self().states(), true))));
+  [[nodiscard]] Index step_room() const noexcept {
+    return detail::LsslSteps<Self>::size(self().states(), self().channels());
   }
+  [[nodiscard]] detail::LsslSteps<Self> step_system(S* memory) const noexcept { return {self(), memory}; }
 
  protected:
   LsslLayer() = default;
 
  private:
-  friend Layer<Self, S, Features, Outputs>;
-  using Room = detail::LsslRoom<S>;
-
   [[nodiscard]] const Self& self() const noexcept { return static_cast<const Self&>(*this); }
-  [[nodiscard]] Index room_bytes() const noexcept { return Room::bytes(self().states(), self().channels()); }
-  [[nodiscard]] Room room(std::byte* memory) const noexcept { return {self().states(), self().channels(), memory}; }
-
-  void run_step(State& state, MatrixView<const S, Dynamic, Features> x,
-                MatrixView<S, Dynamic, Outputs> y) const noexcept {
-    const Room own = room(state.scratch.data());
-    dense_step<S>([&](Index i) { return self().strip(i, own); }, self().states(), self().channels(), x, state.h.data(),
-                  y, own.row);
-  }
-
-  template <class Form>
-  void run_scan(const Form& form, State& state, SequenceView<const S, Features> x, SequenceView<S, Outputs> y,
-                Workspace& workspace) const {
-    const Workspace::Scope scope(workspace);
-    const Index states = self().states(), channels = self().channels();
-    if constexpr (std::same_as<Form, Recurrent>) {
-      const Index workers = worker_count(DenseStrip<S>::count(x.features), x.batch * x.time * x.features * states);
-      std::byte* memory = workspace.take<std::byte>(workers * room_bytes());
-      dense_recurrence<S>([&](Index i, Index worker) { return self().strip(i, room(memory + worker * room_bytes())); },
-                          states, channels, x, state.h.data(), y, workers,
-                          workspace.take<S>(workers * DenseStrip<S>::room(states, channels)));
-    } else {
-      const ChunkSystem<const S> operators = self().operators(chunk_of(form), workspace);
-      if constexpr (std::same_as<Form, Convolution>) {
-        const MatrixView<S> response = workspace.matrix<S, Dynamic>(output_size(), x.time);
-        self().kernel(response, workspace);
-        linear_system_convolution<S>(operators, response, x, state.view(), y, workspace);
-      } else {
-        linear_system_scan<S>(operators, x, state.view(), y, detail::schedule_of(form), workspace);
-      }
-    }
-  }
 };
 
 /// An Lssl ready for inference: its discretised systems and the chunk operators of its default form. Other chunks and
@@ -155,15 +141,12 @@ class LsslPlan : public LsslLayer<LsslPlan<L, S, Features, StateSize, Channels, 
  public:
   static constexpr const char* name = "LsslPlan";
 
-  explicit LsslPlan(const L& layer) : layer_(layer), chunk_(layer.chunk_of(Default{})) {
-    Tensor<std::byte, Dynamic> memory(detail::LsslRoom<S>::bytes(states(), channels()));
-    const detail::LsslRoom<S> room(states(), channels(), memory.data());
+  explicit LsslPlan(const L& layer) : layer_(layer), chunk_(detail::system_chunk(Default{}, layer.states(), true)) {
+    Tensor<S, Dynamic> memory(layer_.step_room());
     const Index size = Strip::size(states(), channels()), count = Strip::count(input_size());
     strips_ = Tensor<S, Dynamic>(count * size);
-    for (Index i = 0; i < count; ++i) {
-      static_cast<void>(layer_.strip(i, room));
-      std::copy_n(room.strip, size, strips_.data() + i * size);
-    }
+    for (Index i = 0; i < count; ++i)
+      std::copy_n(layer_.strip(i, memory.data()).weights(), size, strips_.data() + i * size);
     Workspace workspace;
     const ChunkSystem<const S> system = layer_.operators(chunk_, workspace);
     operators_ = Tensor<S, Dynamic>(system.shape.operators_size() * input_size());
@@ -174,14 +157,14 @@ class LsslPlan : public LsslLayer<LsslPlan<L, S, Features, StateSize, Channels, 
   [[nodiscard]] Index states() const noexcept { return layer_.states(); }
   [[nodiscard]] Index channels() const noexcept { return layer_.channels(); }
 
-  [[nodiscard]] DenseStrip<S> strip(Index i, const detail::LsslRoom<S>&) const noexcept {
+  [[nodiscard]] Strip strip(Index i, S*) const noexcept {
     return {states(), channels(), strips_.data() + i * Strip::size(states(), channels())};
   }
   [[nodiscard]] ChunkSystem<const S> operators(Index chunk, Workspace& workspace) const {
     if (chunk != chunk_) return layer_.operators(chunk, workspace);
-    return {dense_shape(input_size(), states(), channels(), chunk), operators_.data()};
+    return {layer_.system_shape(chunk), operators_.data()};
   }
-  void kernel(MatrixView<S> kernel, Workspace& workspace) const { layer_.kernel(kernel, workspace); }
+  void kernel(MatrixView<S> response, Workspace& workspace) const { layer_.kernel(response, workspace); }
 
  private:
   L layer_;
@@ -242,56 +225,51 @@ class Lssl
     return options.step_scale * std::exp(static_cast<double>(log_dt[f]));
   }
 
-  /// The discretised system of a feature, in `room`.
-  [[nodiscard]] DenseResponse response(Index f, const detail::LsslRoom<S>& room) const noexcept {
+  [[nodiscard]] SystemShape system_shape(Index chunk) const noexcept {
+    return {input_size(), states(), chunk, channels(), true};
+  }
+
+  /// Doubles that dense_system takes.
+  [[nodiscard]] Index dense_size() const noexcept { return detail::LsslSystemRoom::size(states(), channels()); }
+
+  /// The discretised system of a feature, in `memory`.
+  [[nodiscard]] DenseResponse dense_system(Index f, double* memory) const noexcept {
+    const detail::LsslSystemRoom room(states(), channels(), memory);
     std::copy(A.begin(), A.end(), room.A);
     std::copy(B.begin(), B.end(), room.b);
     std::copy_n(&C(f, 0, 0), channels() * states(), room.c);
     std::copy_n(&D(f, 0), channels(), room.skip);
-    static_cast<void>(detail::bilinear_in<double>(room.continuous(states()), step_size(f), bilinear.alpha,
-                                                  room.discrete(states()), room.factors, room.swaps));
-    return {states(), channels(), room.Abar, room.bbar, room.c, room.skip};
+    static_cast<void>(detail::bilinear_in<double>(room.continuous(), step_size(f), bilinear.alpha, room.discrete(),
+                                                  room.factors, room.swaps));
+    transpose<double>(room.discrete().A, {room.transposed, states(), states()});
+    return {states(), channels(), room.transposed, room.bbar, room.c, room.skip};
   }
 
-  [[nodiscard]] DenseStrip<S> strip(Index i, const detail::LsslRoom<S>& room) const noexcept {
-    std::fill_n(room.strip, DenseStrip<S>::size(states(), channels()), S{0});
+  [[nodiscard]] DenseStrip<S> strip(Index i, S* memory) const noexcept {
+    auto* doubles = reinterpret_cast<double*>(memory);
+    S* weights = reinterpret_cast<S*>(doubles + dense_size());
+    std::fill_n(weights, DenseStrip<S>::size(states(), channels()), S{0});
     for (Index lane = 0; lane < simd_width<S> && i * simd_width<S> + lane < input_size(); ++lane) {
-      DenseStrip<S>::fill(room.strip, lane, response(i * simd_width<S> + lane, room));
+      DenseStrip<S>::fill(weights, lane, dense_system(i * simd_width<S> + lane, doubles));
     }
-    return {states(), channels(), room.strip};
+    return {states(), channels(), weights};
   }
 
   [[nodiscard]] ChunkSystem<const S> operators(Index chunk, Workspace& workspace) const {
-    const SystemShape shape = dense_shape(input_size(), states(), channels(), chunk);
-    const ChunkSystem<S> out{shape, workspace.take<S>(shape.operators_size() * input_size())};
-    for_each_feature(shape, workspace, [&](Index f, const DenseResponse& system, double* room) {
-      dense_operators<S>(system, shape, out.operators(f), room);
-    });
-    return {shape, out.memory};
+    const SystemShape shape = system_shape(chunk);
+    return dense_chunk_system<S>(shape, workspace.take<S>(shape.operators_size() * shape.features), dense_size(),
+                                 workspace, [&](Index f, double* to) { return dense_system(f, to); });
   }
 
-  /// Writes the impulse responses without the skips, kernel [features * channels, length].
-  void kernel(MatrixView<S> kernel, Workspace& workspace) const {
-    const SystemShape shape = dense_shape(input_size(), states(), channels(), this->chunk_of(Convolution{}));
-    for_each_feature(shape, workspace, [&](Index f, const DenseResponse& system, double* room) {
-      dense_kernel<S>(system, shape, kernel.middle_rows(f * channels(), channels()), room);
-    });
+  /// Writes the impulse responses without the skips, response [features * channels, length].
+  void kernel(MatrixView<S> response, Workspace& workspace) const {
+    dense_kernel<S>(system_shape(detail::kernel_columns), response, dense_size(), workspace,
+                    [&](Index f, double* to) { return dense_system(f, to); });
   }
 
- private:
-  /// Calls f(feature, its discretised system, doubles for dense_kernel), features spread over threads.
-  template <class F>
-  void for_each_feature(const SystemShape& shape, Workspace& workspace, F&& f) const {
-    const Workspace::Scope scope(workspace);
-    const Index doubles = dense_operators_room(shape) + 2 * states();
-    const Index bytes = detail::LsslRoom<S>::bytes(states(), channels());
-    const Index workers = worker_count(input_size(), input_size() * doubles);
-    std::byte* rooms = workspace.take<std::byte>(workers * bytes);
-    double* memory = workspace.take<double>(workers * doubles);
-    detail::for_each_share(input_size(), workers, [&](Index feature, Index worker) {
-      const detail::LsslRoom<S> room(states(), channels(), rooms + worker * bytes);
-      f(feature, response(feature, room), memory + worker * doubles);
-    });
+  template <class Stored = S, class Math = void>
+  [[nodiscard]] auto plan() const {
+    return LsslPlan<Lssl, S, Features, StateSize, Channels, Default>(*this);
   }
 };
 

@@ -105,7 +105,7 @@ class MambaLayer : public Layer<Self, S, Model, Model> {
     self().conv.step(state.conv, m.before_conv().frame(0), m.x.frame(0));
     self().x_proj.step(none, m.x.frame(0), m.weights.frame(0));
     self().dt_proj.step(none, m.r().frame(0), m.delta.frame(0));
-    selective_scan_step<Math, S>(p, m.inputs(), state.ssm.h.data(), m.y, state.ssm.scratch.data());
+    selective_scan_step<Math, S>(p, m.inputs(), planes_data(state.ssm.h), m.y, state.ssm.scratch.data());
     self().out_proj.step(none, m.y.frame(0), out);
   }
 
@@ -126,7 +126,7 @@ class MambaLayer : public Layer<Self, S, Model, Model> {
       self().conv.scan(state.conv, m.before_conv(), m.x, workspace, form);
       self().x_proj.scan(none, m.x, m.weights, workspace, form);
       self().dt_proj.scan(none, m.r(), m.delta, workspace, form);
-      selective_scan<Math, S>(p, m.inputs(), state.ssm.h.data(), m.y, detail::schedule_of(form), workspace);
+      selective_scan<Math, S>(p, m.inputs(), planes_data(state.ssm.h), m.y, detail::schedule_of(form), workspace);
       self().out_proj.scan(none, m.y, out.slice(start, count), workspace, form);
     }
   }
@@ -225,7 +225,7 @@ class Mamba : public MambaLayer<Mamba<S, Model, Inner, StateSize, Width, Rank, B
   [[nodiscard]] SelectiveParameters<S> scan_parameters() const noexcept {
     SelectiveParameters<S> p;
     p.layout = SelectiveLayout::of<S>(A_log.extent(0), A_log.extent(1), 1);
-    p.A = {A_log, detail::selective_log2_e<S>, true};
+    p.A = {{A_log}, selective_rates<S>(), true};
     p.A.of_logarithm = true;
     p.skip = D.data();
     return p;

@@ -8,32 +8,32 @@ namespace stepscan::inline STEPSCAN_ISA {
 
 /// Keeps the scan's tape and what lies before and behind the scan. To be included beside the scan's own backward
 /// header.
-template <class Scan, class InProj, class OutProj>
-struct Training<Projected<Scan, InProj, OutProj>> {
-  using L = Projected<Scan, InProj, OutProj>;
+template <class Scan, class InProj, class OutProj, class... Gates>
+struct Training<Projected<Scan, InProj, OutProj, Gates...>> {
+  using L = Projected<Scan, InProj, OutProj, Gates...>;
   using S = typename L::scalar_type;
   using State = typename L::State;
-  using Inner = detail::ChainTraining<InProj, Scan, OutProj>;
+  using Inner = detail::ChainTraining<InProj, Gates..., Scan, OutProj>;
   using Tape = typename Inner::Tape;
 
   template <class Form>
   static void forward(const L& layer, const Form& form, State& state, SequenceView<const S, L::static_inputs> x,
                       SequenceView<S, L::static_outputs> y, Tape& tape) {
     NoState none;
-    Inner::forward(layers_of(layer), form, std::tie(none, state.scan, none), x, y, tape);
+    Inner::forward(layer.chained(), form, states(none, state.scan), x, y, tape);
   }
 
   static void backward(const L& layer, Tape& tape, SequenceView<const S, L::static_outputs> dy, const State& dstate_end,
                        L& gradient, SequenceView<S, L::static_inputs> dx, State& dstate_start) {
     NoState none;
-    Inner::backward(layers_of(layer), tape, dy, std::tie(none, dstate_end.scan, none), layers_of(gradient), dx,
-                    std::tie(none, dstate_start.scan, none));
+    Inner::backward(layer.chained(), tape, dy, states(none, dstate_end.scan), gradient.chained(), dx,
+                    states(none, dstate_start.scan));
   }
 
  private:
   template <class T>
-  static auto layers_of(T& layer) noexcept {
-    return std::tie(layer.in_proj, layer.scan_layer, layer.out_proj);
+  static auto states(NoState& none, T& scan) noexcept {
+    return detail::projected_states<Gates...>(none, scan);
   }
 };
 

@@ -21,7 +21,7 @@ struct S4dOptions {
 /// x and y [batch, time, Features]; log_A_real, A_im, C (complex) [Features, StateSize / 2]; log_dt, D [Features].
 /// State h (complex) [batch, StateSize / 2, Features].
 template <Scalar S, Index Features, Index StateSize, class Default = Chunked<>>
-class S4d : public DiagonalModel<S4d<S, Features, StateSize, Default>, S, Features,
+class S4d : public DiagonalLayer<S4d<S, Features, StateSize, Default>, S, Features,
                                  StateSize == Dynamic ? Dynamic : StateSize / 2, Default> {
   static_assert(StateSize == Dynamic || (StateSize > 0 && StateSize % 2 == 0),
                 "stepscan: the state of an S4d consists of conjugate pairs, so its size is even");
@@ -94,7 +94,7 @@ class S4d : public DiagonalModel<S4d<S, Features, StateSize, Default>, S, Featur
 
   template <class Stored = S, class Math = void>
   [[nodiscard]] auto plan() const {
-    return DiagonalPlan<S4d, S, Features, Modes, Default>(*this);
+    return LinearSystemPlan<S4d>(*this);
   }
 };
 

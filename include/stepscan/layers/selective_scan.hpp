@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cmath>
+#include <numbers>
+#include <stepscan/layers/planes_tensor.hpp>
 #include <stepscan/layers/layer.hpp>
 #include <stepscan/layers/schedule.hpp>
 #include <stepscan/layers/step_bias.hpp>
@@ -20,9 +22,9 @@ struct SelectiveScanOptions {
 
 /// h [batch, StateSize, Features], channels contiguous, so that a step loads and stores whole registers of channels;
 /// and the scratch of one step.
-template <Scalar S, Index Features, Index StateSize>
+template <Scalar S, Index Features, Index StateSize, std::size_t P = 1>
 struct SelectiveScanState {
-  Tensor<S, Dynamic, StateSize, Features> h;
+  PlanesTensor<P, S, Dynamic, StateSize, Features> h;
   Scratch<S> scratch;
   static constexpr auto fields() { return std::tuple{Field{"h", &SelectiveScanState::h}}; }
 };
@@ -35,8 +37,9 @@ struct SelectiveShape {
   Index state_size = 0;
   Index groups = 1;
   SelectiveScanOptions options;
+  Index planes = 1;
 
-  [[nodiscard]] constexpr Index weights() const noexcept { return groups * state_size; }
+  [[nodiscard]] constexpr Index weights() const noexcept { return planes * groups * state_size; }
   [[nodiscard]] constexpr Index inputs() const noexcept {
     return (options.gate ? 3 : 2) * features + (options.variable_B ? weights() : 0) +
            (options.variable_C ? weights() : 0);
@@ -67,10 +70,10 @@ struct SelectiveShape {
 }  // namespace detail
 
 /// What a SelectiveScan and its plan share. Self provides shape() and parameters().
-template <class Self, Scalar S, Index Features, Index StateSize, class Math, class Default>
+template <class Self, Scalar S, Index Features, Index StateSize, class Math, class Default, std::size_t P>
 class SelectiveScanLayer : public Layer<Self, S, Dynamic, Features> {
  public:
-  using State = SelectiveScanState<S, Features, StateSize>;
+  using State = SelectiveScanState<S, Features, StateSize, P>;
   using Forms = std::tuple<Recurrent, Chunked<>, Parallel<>>;
   using DefaultForm = Default;
 
@@ -81,7 +84,7 @@ class SelectiveScanLayer : public Layer<Self, S, Dynamic, Features> {
   [[nodiscard]] State initial_state(Index batch) const {
     const detail::SelectiveShape shape = self().shape();
     return {decltype(State::h)(batch, shape.state_size, shape.features),
-            Scratch<S>(selective_step_room<S>(shape.template layout<S>()))};
+            Scratch<S>(selective_step_room<S, P>(shape.template layout<S>()))};
   }
 
  protected:
@@ -98,7 +101,7 @@ class SelectiveScanLayer : public Layer<Self, S, Dynamic, Features> {
       sequence.batch_stride = rows.stride;
       return sequence;
     };
-    selective_scan_step<Math, S>(self().parameters(), self().shape().slice(token(x)), state.h.data(), token(y),
+    selective_scan_step<Math, S>(self().parameters(), self().shape().slice(token(x)), planes_data(state.h), token(y),
                                  state.scratch.data());
   }
 
@@ -106,19 +109,19 @@ class SelectiveScanLayer : public Layer<Self, S, Dynamic, Features> {
   void run_scan(const Form& form, State& state, SequenceView<const S> x, SequenceView<S, Features> y,
                 Workspace& workspace) const {
     const Workspace::Scope scope(workspace);
-    selective_scan<Math, S>(pack_parameters(self().parameters(), workspace), self().shape().slice(x), state.h.data(), y,
-                            detail::schedule_of(form), workspace);
+    selective_scan<Math, S>(pack_parameters(self().parameters(), workspace), self().shape().slice(x),
+                            planes_data(state.h), y, detail::schedule_of(form), workspace);
   }
 };
 
 /// A SelectiveScan ready for inference: its parameters as strips of channels.
-template <Scalar S, Index Features, Index StateSize, class Math, class Default>
-class SelectiveScanPlan : public SelectiveScanLayer<SelectiveScanPlan<S, Features, StateSize, Math, Default>, S,
-                                                    Features, StateSize, Math, Default> {
+template <Scalar S, Index Features, Index StateSize, class Math, class Default, std::size_t P = 1>
+class SelectiveScanPlan : public SelectiveScanLayer<SelectiveScanPlan<S, Features, StateSize, Math, Default, P>, S,
+                                                    Features, StateSize, Math, Default, P> {
  public:
   static constexpr const char* name = "SelectiveScanPlan";
 
-  SelectiveScanPlan(const detail::SelectiveShape& shape, const SelectiveParameters<S>& p)
+  SelectiveScanPlan(const detail::SelectiveShape& shape, const SelectiveParameters<S, P>& p)
       : shape_(shape),
         softplus_(p.delta_softplus),
         A_(p.A.packed_size(p.layout)),
@@ -134,9 +137,10 @@ class SelectiveScanPlan : public SelectiveScanLayer<SelectiveScanPlan<S, Feature
   }
 
   [[nodiscard]] const detail::SelectiveShape& shape() const noexcept { return shape_; }
-  [[nodiscard]] SelectiveParameters<S> parameters() const noexcept {
+  [[nodiscard]] SelectiveParameters<S, P> parameters() const noexcept {
     const auto matrix = [&](const auto& tensor, bool largest) {
-      SelectiveMatrix<S> m{{nullptr, shape_.features, shape_.state_size}};
+      SelectiveMatrix<S, P> m;
+      m.plain.fill({nullptr, shape_.features, shape_.state_size});
       m.largest = largest;
       m.packed = tensor.data();
       return m;
@@ -159,9 +163,12 @@ class SelectiveScanPlan : public SelectiveScanLayer<SelectiveScanPlan<S, Feature
 /// behind the other; y [batch, time, Features]. Channel d uses B and C of group d / (Features / Groups).
 /// A [Features, StateSize], negative for decays; D and delta_bias [Features]; B and C [Features, StateSize] where they
 /// are no inputs. A parameter that the options leave out is empty. State h [batch, StateSize, Features].
-template <Scalar S, Index Features, Index StateSize, Index Groups = 1, class Default = Chunked<>>
-class SelectiveScan : public SelectiveScanLayer<SelectiveScan<S, Features, StateSize, Groups, Default>, S, Features,
-                                                StateSize, Exact, Default> {
+/// With P = 2 (ComplexSelectiveScan) A, B, C and h are complex, half of conjugate pairs, and C h counts as 2 Re(C h):
+/// each is two tensors, named A.re, A.im and so on, and each of B and C as an input is its real parts [Groups,
+/// StateSize], then its imaginary ones.
+template <Scalar S, Index Features, Index StateSize, Index Groups = 1, class Default = Chunked<>, std::size_t P = 1>
+class SelectiveScan : public SelectiveScanLayer<SelectiveScan<S, Features, StateSize, Groups, Default, P>, S, Features,
+                                                StateSize, Exact, Default, P> {
   static constexpr bool is_static = Features != Dynamic && StateSize != Dynamic && Groups != Dynamic;
   static_assert(!is_static || (Groups > 0 && Features % Groups == 0),
                 "stepscan: the features of a SelectiveScan are a multiple of its groups");
@@ -169,11 +176,11 @@ class SelectiveScan : public SelectiveScanLayer<SelectiveScan<S, Features, State
  public:
   static constexpr const char* name = "SelectiveScan";
 
-  Tensor<S, Features, StateSize> A;
+  PlanesTensor<P, S, Features, StateSize> A;
   Tensor<S, Dynamic> D;
   Tensor<S, Dynamic> delta_bias;
-  Tensor<S, Dynamic, StateSize> B;
-  Tensor<S, Dynamic, StateSize> C;
+  PlanesTensor<P, S, Dynamic, StateSize> B;
+  PlanesTensor<P, S, Dynamic, StateSize> C;
 
   static constexpr auto fields() {
     return std::tuple{Field{"A", &SelectiveScan::A}, Field{"D", &SelectiveScan::D},
@@ -198,25 +205,43 @@ class SelectiveScan : public SelectiveScanLayer<SelectiveScan<S, Features, State
     }
   }
 
-  /// A[d, n] = -(n + 1) and D = 1 (S4D-Real); softplus(delta_bias) log-uniform in [0.001, 0.1]; a constant B is 1, a
-  /// constant C standard normal.
+  /// A[d, n] = -(n + 1) (S4D-Real), or complex -1/2 + i pi n (S4D-Lin, arXiv 2206.11893); D = 1; softplus(delta_bias)
+  /// log-uniform in [0.001, 0.1]; a constant B is 1, a constant C standard normal.
   void initialize(Random& random) {
-    const Index states = A.extent(1);
-    for (Index i = 0; i < A.size(); ++i) A[i] = -static_cast<S>(i % states + 1);
+    const Index states = shape().state_size;
+    for (Index i = 0; i < shape().features * states; ++i) {
+      const Index n = i % states;
+      if constexpr (P == 1) {
+        A[i] = -static_cast<S>(n + 1);
+      } else {
+        A.re[i] = S(-0.5);
+        A.im[i] = static_cast<S>(std::numbers::pi * static_cast<double>(n));
+      }
+    }
     D.fill(S{1});
     for (S& value : delta_bias) value = static_cast<S>(detail::random_step_bias(random));
-    B.fill(S{1});
-    for (S& value : C) value = static_cast<S>(random.normal());
+    std::fill_n(planes_data(B)[0], planes_view(B)[0].rows * states, S{1});
+    for (const MatrixView<S>& plane : planes_view(C)) {
+      for (Index i = 0; i < plane.rows * states; ++i) {
+        plane.data[i] = static_cast<S>(random.normal() / std::sqrt(static_cast<double>(P)));
+      }
+    }
   }
 
-  [[nodiscard]] detail::SelectiveShape shape() const noexcept { return {A.extent(0), A.extent(1), groups_, options_}; }
+  [[nodiscard]] detail::SelectiveShape shape() const noexcept {
+    const MatrixView<const S> matrix = planes_view(A)[0];
+    return {matrix.rows, matrix.cols, groups_, options_, static_cast<Index>(P)};
+  }
 
   /// The parameters as they lie in memory.
-  [[nodiscard]] SelectiveParameters<S> parameters() const noexcept {
+  [[nodiscard]] SelectiveParameters<S, P> parameters() const noexcept {
+    const auto constant = [](const auto& tensor) -> SelectiveMatrix<S, P> {
+      return {tensor.empty() ? Planes<MatrixView<const S>, P>() : planes_view(tensor)};
+    };
     return {shape().template layout<S>(),
-            {A, detail::selective_log2_e<S>, true},
-            {options_.variable_B ? MatrixView<const S>() : MatrixView<const S>(B)},
-            {options_.variable_C ? MatrixView<const S>() : MatrixView<const S>(C)},
+            {planes_view(A), selective_rates<S, P>(), true},
+            constant(B),
+            constant(C),
             D.empty() ? nullptr : D.data(),
             delta_bias.empty() ? nullptr : delta_bias.data(),
             options_.delta_softplus};
@@ -224,12 +249,16 @@ class SelectiveScan : public SelectiveScanLayer<SelectiveScan<S, Features, State
   template <class Stored = S, class Math = void>
   [[nodiscard]] auto plan() const {
     using Chosen = std::conditional_t<std::is_void_v<Math>, Exact, Math>;
-    return SelectiveScanPlan<S, Features, StateSize, Chosen, Default>(shape(), parameters());
+    return SelectiveScanPlan<S, Features, StateSize, Chosen, Default, P>(shape(), parameters());
   }
 
  private:
   [[no_unique_address]] Extent<Groups> groups_;
   SelectiveScanOptions options_;
 };
+
+/// A SelectiveScan of complex A, B, C and states.
+template <Scalar S, Index Features, Index StateSize, Index Groups = 1, class Default = Chunked<>>
+using ComplexSelectiveScan = SelectiveScan<S, Features, StateSize, Groups, Default, 2>;
 
 }  // namespace stepscan::inline STEPSCAN_ISA

@@ -12,6 +12,8 @@ class StatelessLayer : public Layer<Self, S, Inputs, Outputs> {
   using Forms = std::tuple<Recurrent>;
   using DefaultForm = Recurrent;
   static constexpr bool any_form = true;
+  static constexpr bool time_invariant = true;
+  static constexpr Index receptive_field = 1;
 
   [[nodiscard]] static constexpr NoState initial_state(Index) noexcept { return {}; }
 

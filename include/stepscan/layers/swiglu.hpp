@@ -21,6 +21,8 @@ class GluLayer : public Layer<Self, S, Features, Features> {
   using Forms = std::tuple<Recurrent, Chunked<>>;
   using DefaultForm = Chunked<>;
   static constexpr bool any_form = true;
+  static constexpr bool time_invariant = true;
+  static constexpr Index receptive_field = 1;
 
   [[nodiscard]] State initial_state(Index batch) const { return {Scratch<S>(batch * 2 * self().hidden_size())}; }
 

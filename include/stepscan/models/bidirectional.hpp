@@ -54,6 +54,9 @@ class Bidirectional : public Layer<Bidirectional<Forward, Backward>, typename Fo
   using DefaultForm = OwnForm;
   static constexpr bool causal = false;
   static constexpr bool any_form = Forward::any_form && Backward::any_form;
+  static constexpr bool time_invariant = Forward::time_invariant && Backward::time_invariant;
+  static constexpr Index latency = std::max(Forward::latency, Backward::latency);
+  static constexpr Index receptive_field = detail::chained_fields<Forward, Backward>();
 
   Forward forward_layer;
   Backward backward_layer;

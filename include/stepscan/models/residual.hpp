@@ -37,6 +37,9 @@ class Residual : public Layer<Residual<Layers...>, typename Sequential<Layers...
   using DefaultForm = OwnForm;
   static constexpr bool causal = Inner::causal;
   static constexpr bool any_form = Inner::any_form;
+  static constexpr bool time_invariant = Inner::time_invariant;
+  static constexpr Index latency = Inner::latency;
+  static constexpr Index receptive_field = Inner::receptive_field;
   template <class Form>
   static constexpr Index block_tokens = Inner::template block_tokens<Form>;
 

@@ -36,6 +36,9 @@ class Sequential : public Layer<Sequential<First, Rest...>, typename First::scal
   static constexpr bool causal = Traits::causal;
   static constexpr bool any_form = Traits::any_form;
   static constexpr bool keeps_time = Traits::keeps_time;
+  static constexpr bool time_invariant = Traits::time_invariant;
+  static constexpr Index latency = Traits::latency;
+  static constexpr Index receptive_field = Traits::receptive_field;
   template <class Form>
   static constexpr Index block_tokens = Traits::template block_tokens<Form>;
 

@@ -78,6 +78,21 @@ struct SoftplusActivation {
   }
 };
 
+/// log(s(x)) / Tau <= 0: a log decay
+template <int Tau = 1>
+struct LogSigmoidActivation {
+  template <class Math = Exact, class V>
+  static V apply(V x) noexcept {
+    using T = typename V::value_type;
+    return logsigmoid<Math>(x) * V(T(1) / T(Tau));
+  }
+  template <class V>
+  static V slope_at(V x) noexcept {
+    using T = typename V::value_type;
+    return sigmoid(V(T(0)) - x) * V(T(1) / T(Tau));
+  }
+};
+
 /// The derivative of an activation function at x.
 template <class Function, class V>
 [[nodiscard]] V activation_slope(V x) noexcept {

@@ -209,7 +209,7 @@ void conv1d(const Conv1dShape& s, const Stored* packed, const S* bias, SequenceV
     const Index time = x.length(b), count = s.output_time(time);
     detail::convolve_member(s, packed, bias, x.member(b).middle_rows(0, time), y.member(b).middle_rows(0, count),
                             scratch + b * conv1d_scratch(s));
-    for (Index t = count; t < y.time; ++t) std::fill_n(y.token(b, t), s.outputs, S{0});
+    clear_behind(y, b, count);
   };
   parallel_for(x.batch, one);
 }
@@ -225,10 +225,14 @@ void conv_transpose1d(const Conv1dShape& s, const S* weight, const S* bias, Sequ
   const Index inputs = s.group_inputs(), outputs = s.group_outputs();
   const auto one = [&](Index b) {
     const Index count = s.transposed_time(x.length(b));
-    for (Index t = 0; t < y.time; ++t) {
-      std::fill_n(y.token(b, t), s.outputs, S{0});
-      if (bias != nullptr && t < count) std::copy_n(bias, s.outputs, y.token(b, t));
+    for (Index t = 0; t < count; ++t) {
+      if (bias != nullptr) {
+        std::copy_n(bias, s.outputs, y.token(b, t));
+      } else {
+        std::fill_n(y.token(b, t), s.outputs, S{0});
+      }
     }
+    clear_behind(y, b, count);
     for (Index t = 0; t < x.length(b); ++t) {
       for (Index k = 0; k < s.kernel; ++k) {
         const Index to = t * s.stride + k * s.dilation - s.left;

@@ -65,7 +65,8 @@ void conv1d_backward(const Conv1dShape& s, const S* weight, SequenceView<const S
     const Index count = s.output_time(x.length(b));
     const auto own_x = x.member(b).middle_rows(0, x.length(b));
     const auto own_dx = dx.member(b).middle_rows(0, x.length(b));
-    for (Index t = 0; t < dx.time; ++t) std::fill_n(dx.token(b, t), s.inputs, S{0});
+    for (Index t = 0; t < x.length(b); ++t) std::fill_n(dx.token(b, t), s.inputs, S{0});
+    clear_behind(dx, b, x.length(b));
     if (dbias != nullptr) add_rows_to<S>(dy.member(b).middle_rows(0, count), dbias);
     for (Index first = 0; first < count; first += block) {
       const Index rows = std::min(block, count - first);

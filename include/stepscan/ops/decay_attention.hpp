@@ -15,31 +15,28 @@ struct DecayCheckpoints {
 
 namespace detail {
 
-/// Tokens between two checkpoints: a whole number of chunks.
-[[nodiscard]] constexpr Index checkpoint_segment(Index chunk) noexcept { return (63 + chunk) / chunk * chunk; }
+/// Tokens between two checkpoints: a whole number of runs.
+[[nodiscard]] constexpr Index checkpoint_segment(Index run) noexcept { return (63 + run) / run * run; }
 
-/// Fewer tokens than this are not worth a chunk's preparation.
-inline constexpr Index shortest_chunk = 4;
-
-/// How a form cuts the tokens: the chunk of the products (1: token after token) and that of the executor.
+/// How a form cuts the tokens: into runs past the state, chunks that are summarised, and jobs of the executor.
 struct DecayCut {
+  Index run = 1;
   Index chunk = 1;
   Index outer = 0;
 };
 
-template <class Policy, Scalar S>
-[[nodiscard]] constexpr DecayCut decay_cut(const DecaySizes& sizes, Index time, const ScanSchedule& schedule,
+template <class Attention>
+[[nodiscard]] constexpr DecayCut decay_cut(const Attention& op, Index time, const ScanSchedule& schedule,
                                            bool recurrent) noexcept {
-  if (recurrent) return {1, std::max<Index>(time, 1)};
-  const Index own = decay_chunk<Policy, S>(sizes);
-  if (!schedule.parallel) {
-    const Index chunk =
-        schedule.chunk > 0 ? (Policy::per_channel ? std::min(schedule.chunk, own) : schedule.chunk) : own;
-    return {chunk, std::max<Index>(time, 1)};
-  }
   constexpr Index parallel_chunk = 256;
+  const Index own = op.run_tokens(), whole = std::max<Index>(time, 1);
+  if (!schedule.parallel) {
+    const Index run = std::min(schedule.chunk > 0 && !recurrent ? schedule.chunk : own, whole);
+    return {run, 1, run};
+  }
   const Index outer = schedule.chunk > 0 ? schedule.chunk : parallel_chunk;
-  return {std::min(own, outer), outer};
+  const Index chunk = decay_chunk<typename Attention::Policy, typename Attention::scalar_type>(op.sizes);
+  return {std::min(own, outer), std::min(chunk, outer), outer};
 }
 
 /// Every head of every sequence is scanned by itself. A job runs chunk after chunk, or token after token.
@@ -51,7 +48,8 @@ struct DecayScan {
   Attention op;
   SequenceView<S> y;
   DecayState<S> start;
-  Index chunk = 1;
+  DecayCut cut;
+  bool recurrent = false;
   Index chunks = 1;
   S* scratch = nullptr;  ///< per worker
   S* slots = nullptr;    ///< parallel only: an element and a state per job
@@ -66,31 +64,27 @@ struct DecayScan {
   [[nodiscard]] Element element(Index s, Index i) const noexcept { return op.element_at(slot(s, i)); }
   void finish(Index s, Index i) const noexcept { op.copy_state(state(s, i), state(s, 0)); }
 
+  [[nodiscard]] Index scratch_size() const noexcept { return std::max(op.run_size(cut.run), op.tile_size(cut.chunk)); }
+
   void summarise(const ScanJob& job, const Element& element) const noexcept {
     monoid().identity(element);
-    auto tiles = tiles_of(job);
-    for_each_chunk(job, [&](Index b, Index h, TokenRange tokens) { op.append(b, h, tokens, tiles, element); });
+    auto tiles = op.tiles(scratch_of(job), cut.chunk);
+    for_each(job, cut.chunk, [&](Index b, Index h, TokenRange tokens) { op.append(b, h, tokens, tiles, element); });
   }
 
   void emit(const ScanJob& job, const DecayState<S>& state) const noexcept {
-    auto tiles = tiles_of(job);
-    for_each_chunk(job, [&](Index b, Index h, TokenRange tokens) {
+    for_each(job, cut.run, [&](Index b, Index h, TokenRange tokens) {
       if (kept.data != nullptr && tokens.begin % kept.segment == 0) {
         const Index at = job.sequence * kept.segments + tokens.begin / kept.segment;
         op.copy_state(state, op.state_at(kept.data + at * op.state_size()));
       }
-      if (tokens.size() < shortest_chunk) {
-        for (Index t = tokens.begin; t < tokens.end; ++t) {
-          op.token(b, h, t, tiles, state, y.token(b, t) + h * op.sizes.value_dim);
-        }
-        return;
+      const MatrixView<S> out(y.token(b, tokens.begin) + h * op.sizes.value_dim, tokens.size(), op.sizes.value_dim,
+                              y.time_stride);
+      if (recurrent) {
+        op.template run<false>(b, h, tokens, scratch_of(job), cut.run, state, out);
+      } else {
+        op.template run<true>(b, h, tokens, scratch_of(job), cut.run, state, out);
       }
-      S* const out = y.token(b, tokens.begin) + h * op.sizes.value_dim;
-      op.weigh(b, h, tokens, state, tiles);
-      op.prepare(b, h, tokens, tiles);
-      const MatrixView<const S> rows = op.written(b, h, tokens, tiles, state);
-      op.read(rows, tiles, state, {out, tokens.size(), op.sizes.value_dim, y.time_stride});
-      op.update(rows, tiles, state);
     });
   }
 
@@ -98,16 +92,33 @@ struct DecayScan {
   [[nodiscard]] S* slot(Index s, Index i) const noexcept {
     return slots + (s * chunks + i) * (op.element_size() + op.state_size());
   }
-  [[nodiscard]] auto tiles_of(const ScanJob& job) const noexcept {
-    return op.tiles(scratch + job.worker * op.tile_size(chunk), chunk);
-  }
+  [[nodiscard]] S* scratch_of(const ScanJob& job) const noexcept { return scratch + job.worker * scratch_size(); }
   template <class F>
-  void for_each_chunk(const ScanJob& job, F&& f) const noexcept {
-    for (Index t = job.tokens.begin; t < job.tokens.end; t += chunk) {
-      f(job.sequence / head_count(), job.sequence % head_count(), TokenRange{t, std::min(t + chunk, job.tokens.end)});
+  void for_each(const ScanJob& job, Index size, F&& f) const noexcept {
+    for (Index t = job.tokens.begin; t < job.tokens.end; t += size) {
+      f(job.sequence / head_count(), job.sequence % head_count(), TokenRange{t, std::min(t + size, job.tokens.end)});
     }
   }
 };
+
+/// Sequences over workers; each passes a run of one batch member's tokens through all of its heads before the next run,
+/// for the rows of heads lie side by side.
+template <class Scan>
+void scan_heads(const Scan& op, const ScanGrid& grid) {
+  const Index heads = op.head_count();
+  parallel_for(grid.workers, [&](Index worker) {
+    const Index end = grid.sequences * (worker + 1) / grid.workers;
+    for (Index first = grid.sequences * worker / grid.workers, last; first < end; first = last) {
+      last = std::min(end, (first / heads + 1) * heads);
+      const Index length = op.length(first);
+      for (Index i = 0; i < chunk_count(length, grid.chunk); ++i) {
+        for (Index s = first; s < last; ++s) {
+          op.emit(ScanJob{s, i, worker, chunk_tokens(grid, length, i)}, op.state(s, 0));
+        }
+      }
+    }
+  });
+}
 
 }  // namespace detail
 
@@ -122,13 +133,17 @@ void decay_attention_scan(const Attention& op, const DecayState<S>& state, Seque
   const Workspace::Scope scope(workspace);
   const Index sequences = y.batch * op.sizes.heads,
               work = sequences * y.time * op.sizes.key_dim * op.sizes.value_dim * 2;
-  const detail::DecayCut cut = detail::decay_cut<typename Attention::Policy, S>(op.sizes, y.time, schedule, recurrent);
+  const detail::DecayCut cut = detail::decay_cut(op, y.time, schedule, recurrent);
   const Index chunks = schedule.parallel ? chunk_count(y.time, cut.outer) : 1;
   const ScanGrid grid{sequences, y.time, cut.outer, worker_count(sequences * chunks, work), Direction::forward};
-  detail::DecayScan<Attention> scan{op, y, state, cut.chunk, chunks, nullptr, nullptr, kept};
-  scan.scratch = workspace.take<S>(grid.workers * op.tile_size(cut.chunk));
+  detail::DecayScan<Attention> scan{op, y, state, cut, recurrent, chunks, nullptr, nullptr, kept};
+  scan.scratch = workspace.take<S>(grid.workers * scan.scratch_size());
   if (chunks > 1) scan.slots = workspace.take<S>(sequences * chunks * (op.element_size() + op.state_size()));
-  run_scan(scan, grid, schedule);
+  if (schedule.parallel) {
+    scan_parallel(scan, grid);
+  } else {
+    detail::scan_heads(scan, grid);
+  }
   clear_padding(op.k, y);
 }
 
@@ -137,8 +152,8 @@ template <class Attention, Scalar S = typename Attention::scalar_type>
 [[nodiscard]] DecayCheckpoints<S> decay_checkpoints(const Attention& op, const ScanSchedule& schedule, bool recurrent,
                                                     Tensor<S, Dynamic>& memory) {
   const Index time = op.k.time;
-  const auto cut = detail::decay_cut<typename Attention::Policy, S>(op.sizes, time, schedule, recurrent);
-  const Index segment = schedule.parallel ? cut.outer : detail::checkpoint_segment(cut.chunk);
+  const detail::DecayCut cut = detail::decay_cut(op, time, schedule, recurrent);
+  const Index segment = schedule.parallel ? cut.outer : detail::checkpoint_segment(cut.run);
   const Index segments = chunk_count(time, segment), size = op.k.batch * op.sizes.heads * segments * op.state_size();
   if (memory.size() < size) memory = Tensor<S, Dynamic>(size);
   return {memory.data(), segment, segments};

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <array>
 #include <stepscan/core/workspace.hpp>
 #include <stepscan/kernels/small_product.hpp>
 #include <stepscan/kernels/tiling.hpp>
 #include <stepscan/ops/decay_policy.hpp>
 #include <stepscan/ops/decay_read.hpp>
+#include <stepscan/ops/decay_run.hpp>
 #include <stepscan/ops/decay_scores.hpp>
 #include <stepscan/scan/decay.hpp>
 
@@ -121,11 +123,8 @@ struct DecayAttention {
 
   /// Kd alone, where nothing is read.
   void decay_keys(Index b, Index h, TokenRange tokens, DecayTiles<S>& tiles) const noexcept {
-    for (Index t = 0; t < tokens.size(); ++t) {
-      std::fill_n(tiles.queries.row(t), sizes.key_dim, S{0});
-      load(key(b, h, tokens.begin + t), S{1}, tiles.keys.row(t));
-    }
-    tiles.template score<Decay>(tokens.size());
+    for (Index t = 0; t < tokens.size(); ++t) load(key(b, h, tokens.begin + t), S{1}, tiles.keys.row(t));
+    tiles.template score<Decay, false>(tokens.size());
   }
 
   /// The rows that a chunk's keys write to the state that enters it: the values.
@@ -135,15 +134,16 @@ struct DecayAttention {
   }
 
   /// y of a chunk; the divisors stay in the tiles.
-  void read(MatrixView<const S> rows, DecayTiles<S>& tiles, const DecayState<S>& state, MatrixView<S> y) const noexcept {
+  void read(MatrixView<const S> rows, DecayTiles<S>& tiles, const DecayState<S>& state,
+            MatrixView<S> y) const noexcept {
     const Index n = rows.rows;
-    small_multiply<S>(factor<S>(tiles.scores_of(n)), rows, y, {}, Part::lower);
-    small_multiply_add<S>(factor<S>(tiles.decayed_queries.middle_rows(0, n)),
-                          {state.matrix, sizes.key_dim, sizes.value_dim}, y);
+    small_multiply<S>(factor<S>(tiles.decayed_queries.middle_rows(0, n)),
+                      {state.matrix, sizes.key_dim, sizes.value_dim}, y);
+    small_multiply_add<S>(factor<S>(tiles.scores_of(n)), rows, y, Part::lower);
     if constexpr (Read::normalised) {
       for (Index i = 0; i < n; ++i) {
-        S sum = dot(tiles.decayed_queries.row(i), state.normaliser, sizes.key_dim);
-        for (Index j = 0; j <= i; ++j) sum += tiles.scores(i, j);
+        const S sum =
+            dot(tiles.decayed_queries.row(i), state.normaliser, sizes.key_dim) + sum_of(tiles.scores.row(i), n);
         tiles.denominators[i] = sum;
         tiles.divisors[i] = Read::divisor(sum, Decay::stabilised ? tiles.weights.maximum[i] : S{0}, eps);
         transform(y.row(i), y.row(i), sizes.value_dim, [&](Simd<S> x) { return x / Simd<S>(tiles.divisors[i]); });
@@ -159,9 +159,8 @@ struct DecayAttention {
                       {true, tiles.state_decay, Decay::per_channel ? 1 : 0});
     if constexpr (Read::normalised) {
       for (Index d = 0; d < sizes.key_dim; ++d) {
-        S sum = tiles.state_decay[Decay::per_channel ? d : 0] * state.normaliser[d];
-        for (Index j = 0; j < n; ++j) sum += keys(d, j);
-        state.normaliser[d] = sum;
+        const S decay = tiles.state_decay[Decay::per_channel ? d : 0];
+        state.normaliser[d] = decay * state.normaliser[d] + sum_of(keys.row(d), n);
       }
     }
     if constexpr (Decay::stabilised) *state.maximum = tiles.weights.maximum[n - 1];
@@ -175,21 +174,80 @@ struct DecayAttention {
     update(values(b, h, tokens), tiles, element.state);
   }
 
+  /// Tokens of a run, and the scratch that it takes.
+  [[nodiscard]] Index run_tokens() const noexcept {
+    const Index rows = 2 * sizes.value_dim + (Decay::per_channel ? 3 : 2) * sizes.key_dim;
+    return solve_state_run(rows * static_cast<Index>(sizeof(S)));
+  }
+  [[nodiscard]] Index run_size(Index tokens) const noexcept {
+    return DecayRun<S>::size(tokens, sizes.key_dim, sizes.value_dim, Decay::per_channel);
+  }
+
+  /// A run of at most `most` tokens, in groups of four or, as `token` does, one after another.
+  template <bool Grouped>
+  void run(Index b, Index h, TokenRange tokens, S* scratch, Index most, const DecayState<S>& state,
+           MatrixView<S> y) const noexcept {
+    DecayRun<S> rows(scratch, most, sizes.key_dim, sizes.value_dim, Decay::per_channel);
+    const Index n = tokens.size();
+    policy.weigh(b, h, tokens, Decay::stabilised ? *state.maximum : S{0}, rows.weights);
+    const auto pad = [](S* row, Index size) { std::fill(row + size, row + DecayRun<S>::padded(size), S{0}); };
+    for (Index t = 0; t < n; ++t) {
+      load(query(b, h, tokens.begin + t), scale, rows.queries.row(t));
+      load(key(b, h, tokens.begin + t), Decay::weighted ? rows.weights.input[t] : S{1}, rows.keys.row(t));
+      std::copy_n(value(b, h, tokens.begin + t), sizes.value_dim, rows.values.row(t));
+      pad(rows.queries.row(t), sizes.key_dim);
+      pad(rows.keys.row(t), sizes.key_dim);
+      pad(rows.values.row(t), sizes.value_dim);
+      if (Decay::per_channel) pad(rows.weights.decay + t * rows.weights.stride, sizes.key_dim);
+    }
+    if constexpr (Read::normalised) {
+      for (Index t = 0; t < n; ++t) {
+        const S maximum = Decay::stabilised ? rows.weights.maximum[t] : S{0};
+        rows.divisors[t] = divisor(rows.weights.decay + t * rows.weights.stride, rows.queries.row(t), rows.keys.row(t),
+                                   state.normaliser, maximum);
+      }
+    }
+    rows.template pass<Decay::per_channel, Grouped>(n, state.matrix);
+    for (Index t = 0; t < n; ++t) write(rows.outputs.row(t), Read::normalised ? rows.divisors[t] : S{1}, y.row(t));
+    if constexpr (Decay::stabilised) *state.maximum = rows.weights.maximum[n - 1];
+  }
+
   /// One token: the state moves on and is read in one pass.
   void token(Index b, Index h, Index t, DecayTiles<S>& tiles, const DecayState<S>& state, S* y) const noexcept {
     weigh(b, h, {t, t + 1}, state, tiles);
     load(query(b, h, t), scale, tiles.queries.data);
     load(key(b, h, t), Decay::weighted ? *tiles.weights.input : S{1}, tiles.keys.data);
-    detail::advance_state<Decay::per_channel>(tiles.weights.decay, tiles.queries.data, tiles.keys.data,
-                                              value(b, h, t), sizes.key_dim, sizes.value_dim,
-                                              state.matrix, y);
+    detail::advance_state<Decay::per_channel>(tiles.weights.decay, tiles.queries.data, tiles.keys.data, value(b, h, t),
+                                              sizes.key_dim, sizes.value_dim, state.matrix, y);
     if constexpr (Decay::stabilised) *state.maximum = *tiles.weights.maximum;
     if constexpr (Read::normalised) {
-      S sum{0};
-      detail::advance_state<Decay::per_channel>(tiles.weights.decay, tiles.queries.data, tiles.keys.data,
-                                                &detail::unit_value<S>, sizes.key_dim, 1, state.normaliser, &sum);
-      const S divisor = Read::divisor(sum, Decay::stabilised ? *state.maximum : S{0}, eps);
-      transform(y, y, sizes.value_dim, [&](Simd<S> x) { return x / Simd<S>(divisor); });
+      write(y,
+            divisor(tiles.weights.decay, tiles.queries.data, tiles.keys.data, state.normaliser,
+                    Decay::stabilised ? *state.maximum : S{0}),
+            y);
+    }
+  }
+
+ private:
+  [[nodiscard]] static S sum_of(const S* x, Index n) noexcept {
+    return sum_lanes<S, 1>(n, [&](Index i, auto lanes) { return std::array{lanes.load(x + i)}; })[0];
+  }
+
+  /// z = a z + k of one token, and what q . z makes of an output.
+  [[nodiscard]] S divisor(const S* decays, const S* asked, const S* added, S* z, S maximum) const noexcept {
+    const S denominator = sum_lanes<S, 1>(sizes.key_dim, [&](Index d, auto lanes) {
+      const Simd<S> decay = Decay::per_channel ? lanes.load(decays + d) : Simd<S>(*decays);
+      const Simd<S> next = fma(decay, lanes.load(z + d), lanes.load(added + d));
+      lanes.store(z + d, next);
+      return std::array{lanes.load(asked + d) * next};
+    })[0];
+    return Read::divisor(denominator, maximum, eps);
+  }
+  void write(const S* from, S by, S* y) const noexcept {
+    if constexpr (Read::normalised) {
+      transform(y, from, sizes.value_dim, [&](Simd<S> x) { return x / Simd<S>(by); });
+    } else {
+      std::copy_n(from, sizes.value_dim, y);
     }
   }
 };

@@ -21,6 +21,7 @@ namespace stepscan::inline STEPSCAN_ISA {
 template <Scalar S>
 struct DecayWeights {
   S* decay = nullptr;  ///< a [tokens], or [tokens, key_dim] per channel
+  Index stride = 1;    ///< from one token's decays to the next one's
   S* input = nullptr;  ///< b [tokens], of weighted policies
   /// Of stabilised policies, [tokens] each: log b, the maximum m behind each token, and the logarithm of the decay
   /// before stabilisation.
@@ -35,6 +36,17 @@ struct DecayCotangents {
   S* decay = nullptr;
   S* input = nullptr;
 };
+
+namespace detail {
+
+/// exp(g) for g <= 0; 0 where it would be below the normal numbers.
+template <SimdRegister V>
+[[gnu::always_inline]] inline V decay_of(V g) noexcept {
+  using C = ExpConstants<typename V::value_type>;
+  return exp_flushed(clamp(g, C::lowest_flushed, C::highest));
+}
+
+}  // namespace detail
 
 /// What a policy need not say whose decays are one number per token and whose b is 1.
 struct ScalarPolicy {
@@ -71,7 +83,7 @@ struct TokenDecay : ScalarPolicy {
 
   void weigh(Index b, Index head, TokenRange tokens, S, const DecayWeights<S>& to) const noexcept {
     for (Index t = 0; t < tokens.size(); ++t) to.decay[t] = log_decay.token(b, tokens.begin + t)[head];
-    transform(to.decay, to.decay, tokens.size(), [](Simd<S> g) { return exp(g); });
+    transform(to.decay, to.decay, tokens.size(), [](Simd<S> g) { return detail::decay_of(g); });
   }
   void pull_back(Index b, Index head, TokenRange tokens, const DecayCotangents<S>& from) const noexcept {
     for (Index t = 0; t < tokens.size(); ++t) dlog_decay.token(b, tokens.begin + t)[head] = from.decay[t];
@@ -94,7 +106,7 @@ struct WeightedDecay : ScalarPolicy {
       to.decay[t] = log_decay.token(b, tokens.begin + t)[head];
       to.input[t] = weight.token(b, tokens.begin + t)[head];
     }
-    transform(to.decay, to.decay, tokens.size(), [](Simd<S> g) { return exp(g); });
+    transform(to.decay, to.decay, tokens.size(), [](Simd<S> g) { return detail::decay_of(g); });
   }
   void pull_back(Index b, Index head, TokenRange tokens, const DecayCotangents<S>& from) const noexcept {
     for (Index t = 0; t < tokens.size(); ++t) {
@@ -118,8 +130,8 @@ struct ChannelDecay {
 
   void weigh(Index b, Index head, TokenRange tokens, S, const DecayWeights<S>& to) const noexcept {
     for (Index t = 0; t < tokens.size(); ++t) {
-      transform(to.decay + t * key_dim, log_decay.token(b, tokens.begin + t) + head / shared * key_dim, key_dim,
-                [](Simd<S> g) { return exp(g); });
+      transform(to.decay + t * to.stride, log_decay.token(b, tokens.begin + t) + head / shared * key_dim, key_dim,
+                [](Simd<S> g) { return detail::decay_of(g); });
     }
   }
   void pull_back(Index b, Index head, TokenRange tokens, const DecayCotangents<S>& from) const noexcept {

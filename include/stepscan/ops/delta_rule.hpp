@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <stepscan/ops/decay_attention.hpp>
 #include <stepscan/scan/dense_affine.hpp>
 
@@ -37,7 +38,7 @@ static_assert(Action<DeltaAction<float>>);
 /// The tiles of a chunk, with the system and its solution.
 template <Scalar S>
 struct DeltaTiles : DecayTiles<S> {
-  MatrixView<S> products;  ///< N [chunk, chunk], strictly lower
+  MatrixView<S> products;  ///< N [chunk, chunk], undefined from the diagonal on
   MatrixView<S> errors;    ///< e [chunk, value_dim or key_dim]
   MatrixView<S> rows;      ///< u, as e
   S* beta = nullptr;       ///< [chunk]
@@ -57,28 +58,35 @@ struct DeltaTiles : DecayTiles<S> {
   }
 
   /// N of n keys whose decays have been worked out.
-  void multiply_keys(Index n) noexcept {
-    small_multiply<S>(factor<S>(this->keys.middle_rows(0, n)), this->transposed_keys, products.middle_rows(0, n));
-    for (Index i = 0; i < n; ++i) {
-      for (Index j = 0; j < i; ++j) products(i, j) *= this->pairs(i, j);
-      for (Index j = i; j < products.cols; ++j) products(i, j) = 0;
-    }
-  }
+  void multiply_keys(Index n) noexcept { this->multiply_pairs(this->keys, products, n); }
 
-  /// u and e for a state [key_dim, columns] that enters the chunk, and values [n, columns] (none: all zero).
+  /// u and e for a state [key_dim, columns] that enters the chunk, and values [n, columns] (none: all zero). Four rows
+  /// at a time: a product takes them past all rows before, then each passes its own predecessors in registers.
   void solve(Index n, MatrixView<const S> state, MatrixView<const S> values) noexcept {
+    constexpr Index block = 4;
     const Index columns = state.cols;
-    const MatrixView<S> e = errors.middle_rows(0, n).middle_cols(0, columns);
-    small_multiply<S>(factor<S>(this->keys.middle_rows(0, n)), state, e);
-    for_each_lanes<S>(columns, [&](Index c, auto lanes) {
-      for (Index i = 0; i < n; ++i) {
-        const Simd<S> wanted = values.data == nullptr ? Simd<S>(S{0}) : lanes.load(values.row(i) + c);
-        Simd<S> error = fma(Simd<S>(-this->query_weights[i]), lanes.load(errors.row(i) + c), wanted);
-        for (Index j = 0; j < i; ++j) error = fma(Simd<S>(-products(i, j)), lanes.load(rows.row(j) + c), error);
-        lanes.store(errors.row(i) + c, error);
-        lanes.store(rows.row(i) + c, Simd<S>(beta[i]) * error);
-      }
-    });
+    const MatrixView<S> e = errors.middle_cols(0, columns), u = rows.middle_cols(0, columns);
+    small_multiply<S>(factor<S>(this->keys.middle_rows(0, n)), state, e.middle_rows(0, n));
+    for (Index first = 0; first < n; first += block) {
+      const Index count = std::min(block, n - first);
+      const MatrixView<const S> before(products.row(first), count, first, products.stride);
+      small_multiply<S>(factor<S>(before), u.middle_rows(0, first), e.middle_rows(first, count),
+                        {true, this->query_weights + first, 1});
+      for_each_lanes<S>(columns, [&](Index c, auto lanes) {
+        std::array<Simd<S>, static_cast<std::size_t>(block)> own;
+        for (Index i = 0; i < count; ++i) {
+          const Index row = first + i;
+          const Simd<S> wanted = values.data == nullptr ? Simd<S>(S{0}) : lanes.load(values.row(row) + c);
+          Simd<S> error = wanted - lanes.load(e.row(row) + c);
+          for (Index j = 0; j < i; ++j) {
+            error = fma(Simd<S>(-products(row, first + j)), own[static_cast<std::size_t>(j)], error);
+          }
+          own[static_cast<std::size_t>(i)] = Simd<S>(beta[row]) * error;
+          lanes.store(e.row(row) + c, error);
+          lanes.store(u.row(row) + c, own[static_cast<std::size_t>(i)]);
+        }
+      });
+    }
   }
 };
 
@@ -90,6 +98,9 @@ struct DeltaAttention : DecayAttention<S, Decay> {
   using Tiles = DeltaTiles<S>;
   using Monoid = DeltaAction<S>;
   using Element = typename Monoid::Element;
+
+  /// Fewer tokens than this are not worth a chunk's preparation.
+  static constexpr Index shortest_chunk = 4;
 
   SequenceView<const S> beta;
   SequenceView<S> dbeta;     ///< of a backward pass
@@ -115,11 +126,10 @@ struct DeltaAttention : DecayAttention<S, Decay> {
       const S* query = this->query(b, h, tokens.begin + t);
       this->load(query, this->scale / length_of(query), tiles.queries.row(t));
     }
-    correct(b, h, tokens, tiles);
+    correct<true>(b, h, tokens, tiles);
   }
   void decay_keys(Index b, Index h, TokenRange tokens, Tiles& tiles) const noexcept {
-    for (Index t = 0; t < tokens.size(); ++t) std::fill_n(tiles.queries.row(t), this->sizes.key_dim, S{0});
-    correct(b, h, tokens, tiles);
+    correct<false>(b, h, tokens, tiles);
   }
 
   [[nodiscard]] MatrixView<const S> written(Index b, Index h, TokenRange tokens, Tiles& tiles,
@@ -145,6 +155,27 @@ struct DeltaAttention : DecayAttention<S, Decay> {
     move(element.A, keys, {});
   }
 
+  [[nodiscard]] Index run_tokens() const noexcept {
+    return solve_delta_chunk(this->sizes.key_dim, this->sizes.value_dim);
+  }
+  [[nodiscard]] Index run_size(Index tokens) const noexcept { return tile_size(tokens); }
+
+  /// A chunk of at most `most` tokens by products, or token after token.
+  template <bool Grouped>
+  void run(Index b, Index h, TokenRange tokens, S* scratch, Index most, const DecayState<S>& state,
+           MatrixView<S> y) const noexcept {
+    Tiles own = tiles(scratch, most);
+    if (!Grouped || tokens.size() < shortest_chunk) {
+      for (Index t = 0; t < tokens.size(); ++t) token(b, h, tokens.begin + t, own, state, y.row(t));
+      return;
+    }
+    this->weigh(b, h, tokens, state, own);
+    prepare(b, h, tokens, own);
+    const MatrixView<const S> rows = written(b, h, tokens, own, state);
+    this->read(rows, own, state, y);
+    this->update(rows, own, state);
+  }
+
   /// One token: what the state answers, then the state moves on and is read in one pass.
   void token(Index b, Index h, Index t, Tiles& tiles, const DecayState<S>& state, S* y) const noexcept {
     const Index keys = this->sizes.key_dim, values = this->sizes.value_dim;
@@ -164,13 +195,14 @@ struct DeltaAttention : DecayAttention<S, Decay> {
   }
 
  private:
+  template <bool Reads>
   void correct(Index b, Index h, TokenRange tokens, Tiles& tiles) const noexcept {
     for (Index t = 0; t < tokens.size(); ++t) {
       const S* key = this->key(b, h, tokens.begin + t);
       this->load(key, S{1} / length_of(key), tiles.keys.row(t));
       tiles.beta[t] = beta.token(b, tokens.begin + t)[h];
     }
-    tiles.template score<Decay>(tokens.size());
+    tiles.template score<Decay, Reads>(tokens.size());
     tiles.multiply_keys(tokens.size());
   }
 };

@@ -2,7 +2,7 @@
 
 #include <stepscan/core/workspace.hpp>
 #include <stepscan/kernels/lanes.hpp>
-#include <stepscan/ops/dense_chain.hpp>
+#include <stepscan/ops/dense_operators.hpp>
 
 /// Dense systems of one input each, token after token: a step, and a whole sequence with the same bits. Lanes are
 /// features.
@@ -20,6 +20,7 @@ class DenseStrip {
   [[nodiscard]] static constexpr Index size(Index states, Index channels) noexcept {
     return ((states + 1) * states + channels * (states + 1)) * width;
   }
+  [[nodiscard]] const S* weights() const noexcept { return weights_; }
   /// Numbers of scratch of a step.
   [[nodiscard]] static constexpr Index room(Index states, Index channels) noexcept {
     return (states + channels) * width;
@@ -28,14 +29,18 @@ class DenseStrip {
 
   /// Writes the system of one lane to `weights`.
   static void fill(S* weights, Index lane, const DenseResponse& system) noexcept {
+    const Index N = system.states;
     S* to = weights + lane;
-    const auto put = [&](const double* from, Index count) {
-      for (Index i = 0; i < count; ++i, to += width) *to = static_cast<S>(from[i]);
+    const auto put = [&](double value) {
+      *to = static_cast<S>(value);
+      to += width;
     };
-    put(system.A, system.states * system.states);
-    put(system.b, system.states);
-    put(system.c, system.channels * system.states);
-    put(system.skip, system.channels);
+    for (Index i = 0; i < N; ++i) {
+      for (Index j = 0; j < N; ++j) put(system.transposed[j * N + i]);
+    }
+    for (Index n = 0; n < N; ++n) put(system.b[n]);
+    for (Index i = 0; i < system.channels * N; ++i) put(system.c[i]);
+    for (Index m = 0; m < system.channels; ++m) put(system.skip[m]);
   }
 
   /// h' = A h + b u,  y = c h' + D u for the `lanes` features from u, h [N, stride] and y [features, channels] on; room

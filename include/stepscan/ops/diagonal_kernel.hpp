@@ -11,9 +11,6 @@ namespace stepscan::inline STEPSCAN_ISA {
 
 namespace detail {
 
-/// S, powers of the inner factor.
-inline constexpr Index kernel_columns = 64;
-
 /// One worker's memory: the factors in double and in S.
 template <Scalar S>
 struct DiagonalKernelRoom {

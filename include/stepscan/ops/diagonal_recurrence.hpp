@@ -205,25 +205,25 @@ void diagonal_recurrence(const DiagonalStep<S>& p, SequenceView<const S> x, S* h
 
 /// One token of every batch member: x, y [batch, features], states [batch, modes, features].
 template <Scalar S>
-void diagonal_system_step(const DiagonalStep<S>& p, MatrixView<const S> x, S* h_re, S* h_im, MatrixView<S> y) noexcept {
+void system_step(const DiagonalStep<S>& p, MatrixView<const S> x, const SystemStates<S>& h, MatrixView<S> y) noexcept {
   for (Index b = 0; b < x.rows; ++b) {
     const Index at = b * p.modes * p.features;
     if (p.has_input()) {
-      detail::diagonal_step<true>(p, x.row(b), h_re + at, h_im + at, y.row(b));
+      detail::diagonal_step<true>(p, x.row(b), h.planes[0] + at, h.planes[1] + at, y.row(b));
     } else {
-      detail::diagonal_step<false>(p, x.row(b), h_re + at, h_im + at, y.row(b));
+      detail::diagonal_step<false>(p, x.row(b), h.planes[0] + at, h.planes[1] + at, y.row(b));
     }
   }
 }
 
 /// Whole sequences, the same bits as steps. Blocks of features are spread over threads.
 template <Scalar S>
-void diagonal_system_recurrence(const DiagonalStep<S>& p, SequenceView<const S> x, S* h_re, S* h_im, SequenceView<S> y,
-                                Workspace& workspace) {
+void system_recurrence(const DiagonalStep<S>& p, SequenceView<const S> x, const SystemStates<S>& h, SequenceView<S> y,
+                       Workspace& workspace) {
   if (p.has_input()) {
-    detail::diagonal_recurrence<true, S>(p, x, h_re, h_im, y, workspace);
+    detail::diagonal_recurrence<true, S>(p, x, h.planes[0], h.planes[1], y, workspace);
   } else {
-    detail::diagonal_recurrence<false, S>(p, x, h_re, h_im, y, workspace);
+    detail::diagonal_recurrence<false, S>(p, x, h.planes[0], h.planes[1], y, workspace);
   }
 }
 

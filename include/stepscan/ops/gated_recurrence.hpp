@@ -20,7 +20,8 @@ template <class T, std::size_t Count>
 using StateRows = std::array<MatrixView<T>, Count>;
 
 template <class T, std::size_t Count>
-[[nodiscard]] constexpr StateRows<T, Count> middle_rows(const StateRows<T, Count>& rows, Index first, Index count) noexcept {
+[[nodiscard]] constexpr StateRows<T, Count> middle_rows(const StateRows<T, Count>& rows, Index first,
+                                                        Index count) noexcept {
   StateRows<T, Count> part = rows;
   for (auto& view : part) view = view.middle_rows(first, count);
   return part;
@@ -55,8 +56,8 @@ std::array<Simd<S>, Count> load_gates(const S* gates, Index hidden, Index u, Lan
 }  // namespace detail
 
 /// One token of a recurrence for every row: gates holds W x + b and ends as all pre-activations, the state moves on,
-/// y becomes h. `late` is scratch [rows, hidden] for cells with a late candidate. `backwards`, best alternated from token
-/// to token, changes no result (PanelsView::multiply).
+/// y becomes h. `late` is scratch [rows, hidden] for cells with a late candidate. `backwards`, best alternated from
+/// token to token, changes no result (PanelsView::multiply).
 template <class Cell, class Math = Exact, Scalar S, class Weights>
 void advance(const Weights& weights, const StateRows<S, Cell::states>& state, MatrixView<S> gates, MatrixView<S> late,
              MatrixView<S> y, bool backwards = false) noexcept {
@@ -66,8 +67,7 @@ void advance(const Weights& weights, const StateRows<S, Cell::states>& state, Ma
     for (Index r = 0; r < gates.rows; ++r) {
       for_each_lanes<S>(hidden, [&](Index u, auto lanes) {
         const auto a = detail::load_gates<Cell::gates>(gates.row(r), hidden, u, lanes);
-        lanes.store(late.row(r) + u,
-                    Cell::template late_input<Math>(a, detail::load_state<S>(state, r, u, lanes)));
+        lanes.store(late.row(r) + u, Cell::template late_input<Math>(a, detail::load_state<S>(state, r, u, lanes)));
       });
     }
     weights.recur_late(late, gates);
@@ -82,7 +82,8 @@ void advance(const Weights& weights, const StateRows<S, Cell::states>& state, Ma
   }
 }
 
-/// The same where nobody asks for the pre-activations: a single row takes the weights packed for it, where there are any.
+/// The same where nobody asks for the pre-activations: a single row takes the weights packed for it, where there are
+/// any.
 template <class Cell, class Math = Exact, Scalar S, class Weights>
 void advance_state(const Weights& weights, const StateRows<S, Cell::states>& state, MatrixView<S> gates,
                    MatrixView<S> late, MatrixView<S> y, bool backwards) noexcept {
@@ -123,9 +124,9 @@ void scan_recurrent(const Weights& weights, const StateRows<S, Cell::states>& st
   const Workspace::Scope scope(workspace);
   S* scratch = workspace.take<S>(x.batch * step_scratch<Cell>(weights.hidden()));
   for (Index t = 0; t < x.time; ++t) {
-    for_each_active_run(x, t, [&](Index first, Index count) {
-      step<Cell, Math, S, Inputs>(weights, middle_rows(state, first, count), x.frame(t).middle_rows(first, count),
-                                  y.frame(t).middle_rows(first, count), scratch, t % 2 != 0);
+    for_each_active_run(x, y, t, [&](Index first, Index count) {
+      step<Cell, Math, S, Inputs>(weights, middle_rows(state, first, count), x.frame(t, first, count),
+                                  y.frame(t, first, count), scratch, t % 2 != 0);
     });
   }
   clear_padding(x, y);
@@ -192,10 +193,9 @@ void scan_chunked(const Weights& weights, const StateRows<S, Cell::states>& stat
       const SequenceView<S> gates = detail::time_major(pre_activations, members, count, width);
       detail::project_chunk(weights, inputs, gates, rows);
       for (Index t = 0; t < count; ++t) {
-        for_each_active_run(inputs, t, [&](Index first, Index active) {
-          advance_state<Cell, Math>(weights, middle_rows(own_state, first, active),
-                                    gates.frame(t).middle_rows(first, active), late.middle_rows(0, active),
-                                    outputs.frame(t).middle_rows(first, active), t % 2 != 0);
+        for_each_active_run(inputs, outputs, t, [&](Index first, Index active) {
+          advance_state<Cell, Math>(weights, middle_rows(own_state, first, active), gates.frame(t, first, active),
+                                    late.middle_rows(0, active), outputs.frame(t, first, active), t % 2 != 0);
         });
       }
     }

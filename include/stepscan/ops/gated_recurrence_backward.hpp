@@ -100,11 +100,11 @@ void forward_chunked(const Weights& weights, const StateRows<S, Cell::states>& s
         const auto before = middle_rows(tape.before_rows(t, 1), begin, members);
         const auto inputs = x.members(begin, members);
         for (const auto& part : before) detail::clear_padded_rows(inputs, t, part);
-        for_each_active_run(inputs, t, [&](Index first, Index active) {
+        for_each_active_run(inputs, y, t, [&](Index first, Index active) {
           const auto now = middle_rows(state, begin + first, active);
           detail::copy_rows(now, middle_rows(before, first, active));
           advance<Cell, Math>(weights, now, gates.middle_rows(first, active), late.middle_rows(begin + first, active),
-                              y.frame(t).middle_rows(begin + first, active));
+                              y.frame(t, begin + first, active));
         });
       }
     });
@@ -278,11 +278,11 @@ void gated_backward(const GateParameters<S, Dynamic, Dynamic, Dynamic>& paramete
     parallel_for(blocks, [&](Index block) {
       const Index begin = x.batch * block / blocks, members = x.batch * (block + 1) / blocks - begin;
       for (Index t = end - 1; t >= start; --t) {
-        for_each_active_run(x.members(begin, members), t, [&](Index run, Index active) {
+        for_each_active_run(x.members(begin, members), dy, t, [&](Index run, Index active) {
           const Index first = begin + run, row = (t - start) * x.batch + first;
           detail::pull_back_token<Cell, S>(weights, tape.gate_rows(t, 1).middle_rows(first, active),
                                            middle_rows(tape.before_rows(t, 1), first, active),
-                                           dy.frame(t).middle_rows(first, active), da.middle_rows(row, active),
+                                           dy.frame(t, first, active), da.middle_rows(row, active),
                                            Cell::late_candidate ? late.middle_rows(row, active) : late,
                                            dq.middle_rows(first, active), middle_rows(dstate, first, active));
         });

@@ -73,6 +73,13 @@ struct ChunkSystem {
 template <class T>
 struct SystemStates {
   std::array<T*, 2> planes{};  ///< real and imaginary parts; the second null: real
+
+  /// The states of the members behind the first `count`.
+  [[nodiscard]] SystemStates behind(const SystemShape& shape, Index count) const noexcept {
+    const bool real = planes[1] == nullptr;
+    const Index size = count * (real ? shape.states : shape.states / 2) * shape.features;
+    return {{planes[0] + size, real ? nullptr : planes[1] + size}};
+  }
 };
 
 /// Tokens of a chunk. A token costs C / 2 multiply-adds of the Toeplitz product (half of it is zero) and its share of
@@ -90,6 +97,9 @@ namespace detail {
 /// Features that run together: those of one cache line.
 template <Scalar S>
 inline constexpr Index system_block = 64 / static_cast<Index>(sizeof(S));
+
+/// Taps of a row when an impulse response is made as a product of matrices.
+inline constexpr Index kernel_columns = 64;
 
 /// Numbers of scratch of apply_transition.
 [[nodiscard]] constexpr Index transition_room(const SystemShape& shape) noexcept { return shape.states; }

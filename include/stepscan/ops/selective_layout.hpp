@@ -6,11 +6,13 @@
 #include <stepscan/core/view.hpp>
 #include <stepscan/kernels/math.hpp>
 #include <stepscan/kernels/math_exp2.hpp>
+#include <stepscan/kernels/math_turns.hpp>
+#include <stepscan/scan/planes.hpp>
 
 /// How a selective scan lies in registers and memory. Lanes are channels: a strip of a few registers of them runs
 /// through the tokens while its states [state_size, lanes] stay in the nearest cache, and the B and C that its group
 /// shares are broadcast. Strips of one group that follow each other make a block, the work of one thread; how channels
-/// are cut follows from sizes alone.
+/// are cut follows from sizes alone. Complex states are two planes (P = 2) of everything that real ones are one of.
 namespace stepscan::inline STEPSCAN_ISA {
 
 /// The registers, and channels, of a strip.
@@ -107,31 +109,33 @@ template <Scalar S>
   }
 }
 
-/// A parameter [features, state_size] as it lies in memory, and perhaps as strips [state_size, lanes] one behind the
-/// other: scale a, or with `of_logarithm` -scale exp(a). With `largest`, a strip has one more row: the largest |value|
-/// of each channel.
-template <Scalar S>
+/// A parameter, planes [features, state_size], as it lies in memory, and perhaps as strips [P, state_size, lanes] one
+/// behind the other: scale a, or with `of_logarithm` -scale exp(a). With `largest`, a strip has one more row: the
+/// largest |value| of each channel in the first plane.
+template <Scalar S, std::size_t P = 1>
 struct SelectiveMatrix {
-  MatrixView<const S> plain;
-  S scale = S{1};
+  Planes<MatrixView<const S>, P> plain;
+  Planes<S, P> scale = unscaled();
   bool largest = false;
   const S* packed = nullptr;
   bool of_logarithm = false;
 
-  [[nodiscard]] Index rows() const noexcept { return plain.cols + (largest ? 1 : 0); }
+  [[nodiscard]] Index states() const noexcept { return plain[0].cols; }
+  [[nodiscard]] Index rows() const noexcept { return static_cast<Index>(P) * states() + (largest ? 1 : 0); }
   [[nodiscard]] Index packed_size(const SelectiveLayout& layout) const noexcept {
     return layout.blocks() * layout.strips_per_block * rows() * layout.lanes;
   }
   void pack_strip(const SelectiveStrip& strip, Index lanes, S* to) const noexcept {
     std::fill_n(to, rows() * lanes, S{0});
-    for (Index i = 0; i < strip.count; ++i) {
-      for (Index n = 0; n < plain.cols; ++n) {
-        const S given = plain(strip.first + i, n);
-        const S value = scale * (of_logarithm ? -std::exp(given) : given);
-        to[n * lanes + i] = value;
-        if (largest) to[plain.cols * lanes + i] = std::max(to[plain.cols * lanes + i], value < 0 ? -value : value);
+    for (std::size_t k = 0; k < P; ++k, to += states() * lanes) {
+      for (Index i = 0; i < strip.count; ++i) {
+        for (Index n = 0; n < states(); ++n) {
+          const S given = plain[k](strip.first + i, n);
+          to[n * lanes + i] = scale[k] * (of_logarithm ? -std::exp(given) : given);
+        }
       }
     }
+    if (largest) fill_largest(strip, lanes, to);
   }
   /// The same matrix with its strips in `memory`.
   [[nodiscard]] SelectiveMatrix pack(const SelectiveLayout& layout, S* memory) const noexcept {
@@ -148,9 +152,24 @@ struct SelectiveMatrix {
     pack_strip(strip, lanes, room);
     return room;
   }
+
+ private:
+  static constexpr Planes<S, P> unscaled() noexcept {
+    Planes<S, P> ones;
+    ones.fill(S{1});
+    return ones;
+  }
+  /// The row behind a strip.
+  void fill_largest(const SelectiveStrip& strip, Index lanes, S* row) const noexcept {
+    const S* first = row - static_cast<Index>(P) * states() * lanes;
+    for (Index i = 0; i < strip.count; ++i) {
+      for (Index n = 0; n < states(); ++n) row[i] = std::max(row[i], std::abs(first[n * lanes + i]));
+    }
+  }
 };
 
-/// Copies states [state_size, features] of one member to the strips of a block [strips, state_size, lanes] and back.
+/// Copies states [state_size, features] of one member to the strips of a block [strips, state_size, lanes] and back;
+/// planes of them at the same places.
 template <Scalar S>
 void pack_states(const SelectiveLayout& layout, Index block, const S* states, S* strips) noexcept {
   std::fill_n(strips, layout.block_size(), S{0});

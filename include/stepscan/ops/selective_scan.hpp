@@ -9,8 +9,9 @@
 /// s_t,
 ///   h_t[n, d] = exp(dt_t[d] A[d, n]) h_(t-1)[n, d] + dt_t[d] u_t[d] B_t[g, n]
 ///   y_t[d]    = (sum_n C_t[g, n] h_t[n, d] + D[d] u_t[d]) silu(z_t[d])
-/// where channel d belongs to group g = d / (features / groups). A run of tokens is the map h -> exp(A sum dt) h + v:
-/// no decay is ever divided by. Softplus, exponential, update, read, skip and gate are one pass over the tokens.
+/// where channel d belongs to group g = d / (features / groups). A, B, C and h may be complex (P = 2), half of
+/// conjugate pairs: then C h counts as 2 Re(C h). A run of tokens is the map h -> exp(A sum dt) h + v: no decay is ever
+/// divided by. Softplus, exponential, update, read, skip and gate are one pass over the tokens.
 namespace stepscan::inline STEPSCAN_ISA {
 
 namespace detail {
@@ -33,50 +34,53 @@ namespace detail {
 
 /// A sequence of the executors is one block of channels of one batch member; its states lie as strips. Emit also keeps,
 /// where there is room, the states that enter every piece.
-template <class Math, Scalar S>
+template <class Math, Scalar S, std::size_t P>
 struct SelectiveScanOperation {
   static constexpr bool keeps_local = false;
+  using Piece = SelectivePiece<Math, S, P>;
+  using Monoid = DiagonalAffine<S, P>;
 
-  SelectiveParameters<S> p;
+  SelectiveParameters<S, P> p;
   SelectiveInputs<S> in;
   SequenceView<S> y;
   ScanGrid grid;
-  AffineSlots<S, 1> slots;
+  AffineSlots<S, P> slots;
   S* rooms = nullptr;        ///< a SelectiveRoom for every worker
-  S* checkpoints = nullptr;  ///< [sequences, pieces, block_size]
+  S* checkpoints = nullptr;  ///< [sequences, pieces, P, block_size]
 
   [[nodiscard]] Index member(Index s) const noexcept { return s / p.layout.blocks(); }
   [[nodiscard]] Index length(Index s) const noexcept { return in.u.length(member(s)); }
-  [[nodiscard]] DiagonalAffine<S> monoid() const noexcept { return {p.layout.block_size()}; }
+  [[nodiscard]] Monoid monoid() const noexcept { return {p.layout.block_size()}; }
   [[nodiscard]] auto element(Index s, Index i) const noexcept {
-    return slots.template element<typename DiagonalAffine<S>::Element>(s, i);
+    return slots.template element<typename Monoid::Element>(s, i);
   }
-  [[nodiscard]] Planes<S*, 1> state(Index s, Index i) const noexcept { return slots.state(s, i); }
+  [[nodiscard]] Planes<S*, P> state(Index s, Index i) const noexcept { return slots.state(s, i); }
   void finish(Index s, Index i) const noexcept { slots.finish(s, i); }
 
-  void summarise(const ScanJob& job, const typename DiagonalAffine<S>::Element& element) const noexcept {
+  void summarise(const ScanJob& job, const typename Monoid::Element& element) const noexcept {
     monoid().identity(element);
     const Index block = job.sequence % p.layout.blocks();
     for_each_piece(job, [&](const TokenRange& tokens) {
       p.layout.for_each_strip(block, [&](const SelectiveStrip& strip, Index number) {
-        const SelectivePiece<Math, S> piece = piece_of(job, strip, number, tokens);
+        const Piece piece = piece_of(job, strip, number, tokens);
         const Index at = number % p.layout.strips_per_block * p.layout.strip_size();
-        move(piece, element.b[0] + at);
-        add_decay(piece, element.a[0] + at);
+        move(piece, advance(element.b, at));
+        add_decay(piece, advance(element.a, at));
       });
     });
   }
 
-  void emit(const ScanJob& job, const Planes<S*, 1>& state) const noexcept {
+  void emit(const ScanJob& job, const Planes<S*, P>& state) const noexcept {
     const Index block = job.sequence % p.layout.blocks(), size = p.layout.block_size();
     for_each_piece(job, [&](const TokenRange& tokens) {
       if (checkpoints != nullptr) {
         const Index number = job.sequence * selective_pieces(grid) + selective_piece_of(grid, tokens.begin);
-        std::copy_n(state[0], size, checkpoints + number * size);
+        const Planes<S*, P> kept = planes_at<P>(checkpoints + number * static_cast<Index>(P) * size, size);
+        for (std::size_t k = 0; k < P; ++k) std::copy_n(state[k], size, kept[k]);
       }
       p.layout.for_each_strip(block, [&](const SelectiveStrip& strip, Index number) {
-        const SelectivePiece<Math, S> piece = piece_of(job, strip, number, tokens);
-        move(piece, state[0] + number % p.layout.strips_per_block * p.layout.strip_size());
+        const Piece piece = piece_of(job, strip, number, tokens);
+        move(piece, advance(state, number % p.layout.strips_per_block * p.layout.strip_size()));
         piece.write_outputs(y);
       });
     });
@@ -91,13 +95,13 @@ struct SelectiveScanOperation {
     }
   }
 
-  [[nodiscard]] SelectivePiece<Math, S> piece_of(const ScanJob& job, const SelectiveStrip& strip, Index number,
-                                                 const TokenRange& tokens) const noexcept {
-    const SelectiveRoom<S> room(p.layout, rooms + job.worker * SelectiveRoom<S>::size(p.layout));
+  [[nodiscard]] Piece piece_of(const ScanJob& job, const SelectiveStrip& strip, Index number,
+                               const TokenRange& tokens) const noexcept {
+    const SelectiveRoom<S, P> room(p.layout, rooms + job.worker * SelectiveRoom<S, P>::size(p.layout));
     return {p, in, strip, number, member(job.sequence), tokens, room};
   }
 
-  void move(const SelectivePiece<Math, S>& piece, S* h) const noexcept {
+  void move(const Piece& piece, const Planes<S*, P>& h) const noexcept {
     if (in.B.data != nullptr && in.C.data != nullptr) {
       piece.template move_states<true>(piece.A(), h);
     } else {
@@ -106,16 +110,18 @@ struct SelectiveScanOperation {
   }
 
   /// product *= exp(A sum dt)
-  void add_decay(const SelectivePiece<Math, S>& piece, S* product) const noexcept {
+  void add_decay(const Piece& piece, const Planes<S*, P>& product) const noexcept {
     constexpr Index lanes = selective_lanes<S>;
-    const S* a = piece.A();
+    constexpr FullLanes<S> full;
+    const Planes<const S*, P> a = piece.A();
     for_each_register([&](std::size_t r) {
       const Index lane = static_cast<Index>(r) * simd_width<S>;
       Simd<S> sum(S{0});
       for (Index i = 0; i < piece.tokens.size(); ++i) sum = sum + load(piece.room.dt + i * lanes + lane);
       for (Index n = 0; n < p.layout.state_size; ++n) {
-        S* to = product + n * lanes + lane;
-        store(to, load(to) * exp2_product(sum, load(a + n * lanes + lane)));
+        const Index at = n * lanes + lane;
+        const Planes<Simd<S>, P> decay = selective_decay<false, S>(sum, load_planes(full, a, at));
+        store_planes(full, product, at, multiply(load_planes(full, product, at), decay));
       }
     });
   }
@@ -140,6 +146,37 @@ void scan_pieces(const Op& op, const ScanGrid& grid, Index blocks) {
   });
 }
 
+/// The states of all sequences as they are scanned, or their cotangents.
+template <Scalar S, std::size_t P>
+struct SelectiveBlocks {
+  const SelectiveLayout& layout;
+  Planes<MatrixView<S>, P> planes;  ///< [sequences, block_size]
+
+  SelectiveBlocks(const SelectiveLayout& how, Index sequences, Workspace& workspace) : layout(how) {
+    for (MatrixView<S>& plane : planes) plane = workspace.matrix<S, Dynamic>(sequences, layout.block_size());
+  }
+
+  /// From planes [batch, state_size, features], and back.
+  void pack(const Planes<S*, P>& h) const noexcept {
+    for_each([&](std::size_t k, Index s, Index member) {
+      pack_states<S>(layout, s % layout.blocks(), h[k] + member, planes[k].row(s));
+    });
+  }
+  void unpack(const Planes<S*, P>& h) const noexcept {
+    for_each([&](std::size_t k, Index s, Index member) {
+      unpack_states<S>(layout, s % layout.blocks(), planes[k].row(s), h[k] + member);
+    });
+  }
+
+ private:
+  template <class F>
+  void for_each(F&& f) const {
+    for (std::size_t k = 0; k < P; ++k) {
+      for (Index s = 0; s < planes[k].rows; ++s) f(k, s, s / layout.blocks() * layout.state_size * layout.features);
+    }
+  }
+};
+
 /// A parallel scan's chunks: many tokens, for a chunk's summary costs as much as its outputs and is written once.
 template <Scalar S>
 ScanGrid selective_grid(const SelectiveLayout& layout, Index batch, Index time, const ScanSchedule& schedule,
@@ -157,68 +194,73 @@ ScanGrid selective_grid(const SelectiveLayout& layout, Index batch, Index time, 
 }  // namespace detail
 
 /// Numbers that a selective scan keeps for its backward pass: states at the starts of pieces of the sequence.
-template <Scalar S>
+template <Scalar S, std::size_t P = 1>
 [[nodiscard]] Index selective_checkpoint_size(const SelectiveLayout& layout, Index batch, Index time,
                                               const ScanSchedule& schedule) noexcept {
   const ScanGrid grid = detail::selective_grid<S>(layout, batch, time, schedule, Direction::forward);
-  return grid.sequences * detail::selective_pieces(grid) * layout.block_size();
+  return grid.sequences * detail::selective_pieces(grid) * static_cast<Index>(P) * layout.block_size();
 }
 
-/// Whole sequences, y [batch, time, features], from the states h [batch, state_size, features] and into them. Blocks of
-/// channels are spread over threads, in a parallel schedule chunks of tokens as well. `checkpoints` is null or has room
-/// for selective_checkpoint_size numbers.
-template <class Math, Scalar S>
-void selective_scan(const SelectiveParameters<S>& p, const SelectiveInputs<S>& in, S* h, SequenceView<S> y,
-                    const ScanSchedule& schedule, Workspace& workspace, S* checkpoints = nullptr) {
+/// Whole sequences, y [batch, time, features], from the states, planes h [batch, state_size, features], and into them.
+/// Blocks of channels are spread over threads, in a parallel schedule chunks of tokens as well. `checkpoints` is null
+/// or has room for selective_checkpoint_size numbers.
+template <class Math, Scalar S, std::size_t P>
+void selective_scan(const SelectiveParameters<S, P>& p, const SelectiveInputs<S>& in,
+                    const std::type_identity_t<Planes<S*, P>>& h, SequenceView<S> y, const ScanSchedule& schedule,
+                    Workspace& workspace, S* checkpoints = nullptr) {
   const Workspace::Scope scope(workspace);
   const SelectiveLayout& layout = p.layout;
   const ScanGrid grid = detail::selective_grid<S>(layout, in.u.batch, in.u.time, schedule, Direction::forward);
   const Index size = layout.block_size(), chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
-  const MatrixView<S> states = workspace.matrix<S, Dynamic>(grid.sequences, size);
-  const AffineSlots<S, 1> slots(workspace, grid.sequences, chunks, size, size, {states});
-  S* rooms = workspace.take<S>(grid.workers * detail::SelectiveRoom<S>::size(layout));
-  const auto member = [&](Index s) { return h + s / layout.blocks() * layout.state_size * layout.features; };
-  for (Index s = 0; s < grid.sequences; ++s) pack_states<S>(layout, s % layout.blocks(), member(s), states.row(s));
-  const detail::SelectiveScanOperation<Math, S> op{p, in, y, grid, slots, rooms, checkpoints};
+  const detail::SelectiveBlocks<S, P> states(layout, grid.sequences, workspace);
+  const AffineSlots<S, P> slots(workspace, grid.sequences, chunks, size, size, states.planes);
+  S* rooms = workspace.take<S>(grid.workers * detail::SelectiveRoom<S, P>::size(layout));
+  states.pack(h);
+  const detail::SelectiveScanOperation<Math, S, P> op{p, in, y, grid, slots, rooms, checkpoints};
   if (schedule.parallel) {
     scan_parallel(op, grid);
   } else {
     detail::scan_pieces(op, grid, layout.blocks());
   }
-  for (Index s = 0; s < grid.sequences; ++s) unpack_states<S>(layout, s % layout.blocks(), states.row(s), member(s));
+  states.unpack(h);
   clear_padding(in.u, y);
 }
 
 /// Numbers of scratch of one step.
-template <Scalar S>
+template <Scalar S, std::size_t P = 1>
 [[nodiscard]] constexpr Index selective_step_room(const SelectiveLayout& layout) noexcept {
-  return detail::SelectiveRoom<S>::size(layout) + layout.strip_size();
+  return detail::SelectiveRoom<S, P>::size(layout) + detail::SelectiveRoom<S, P>::strip_size(layout);
 }
 
 /// One token of every batch member: sequences of time 1.
-template <class Math, Scalar S>
-void selective_scan_step(const SelectiveParameters<S>& p, const SelectiveInputs<S>& in, S* h, SequenceView<S> y,
-                         S* memory) noexcept {
+template <class Math, Scalar S, std::size_t P>
+void selective_scan_step(const SelectiveParameters<S, P>& p, const SelectiveInputs<S>& in,
+                         const std::type_identity_t<Planes<S*, P>>& h, SequenceView<S> y, S* memory) noexcept {
+  using Room = detail::SelectiveRoom<S, P>;
   const SelectiveLayout& layout = p.layout;
-  const detail::SelectiveRoom<S> room(layout, memory);
-  S* local = memory + detail::SelectiveRoom<S>::size(layout);
+  const Room room(layout, memory);
+  const Planes<S*, P> local = planes_at<P>(memory + Room::size(layout), layout.strip_size());
   for (Index b = 0; b < in.u.batch; ++b) {
     layout.for_each_strip([&](const SelectiveStrip& strip, Index number) {
-      S* states = h + b * layout.state_size * layout.features + strip.first;
-      for (Index n = 0; n < layout.state_size; ++n) {
-        store_channels(local + n * layout.lanes, load_channels(states + n * layout.features, strip.count),
-                       layout.lanes);
+      const Planes<S*, P> states = advance(h, b * layout.state_size * layout.features + strip.first);
+      for (std::size_t k = 0; k < P; ++k) {
+        for (Index n = 0; n < layout.state_size; ++n) {
+          store_channels(local[k] + n * layout.lanes, load_channels(states[k] + n * layout.features, strip.count),
+                         layout.lanes);
+        }
       }
-      const detail::SelectivePiece<Math, S> piece{p, in, strip, number, b, {0, 1}, room};
+      const detail::SelectivePiece<Math, S, P> piece{p, in, strip, number, b, {0, 1}, room};
       if (in.B.data != nullptr && in.C.data != nullptr) {
         piece.template move_states<true>(piece.A(), local);
       } else {
         piece.template move_states<false>(piece.A(), local);
       }
       piece.write_outputs(y);
-      for (Index n = 0; n < layout.state_size; ++n) {
-        store_channels(states + n * layout.features, load_channels(local + n * layout.lanes, layout.lanes),
-                       strip.count);
+      for (std::size_t k = 0; k < P; ++k) {
+        for (Index n = 0; n < layout.state_size; ++n) {
+          store_channels(states[k] + n * layout.features, load_channels(local[k] + n * layout.lanes, layout.lanes),
+                         strip.count);
+        }
       }
     });
   }

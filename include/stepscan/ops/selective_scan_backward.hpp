@@ -6,9 +6,9 @@
 namespace stepscan::inline STEPSCAN_ISA {
 
 /// The gradients of a selective scan's parameters, as these lie in memory; null where there is no such parameter.
-template <Scalar S>
+template <Scalar S, std::size_t P = 1>
 struct SelectiveGradient {
-  MatrixView<S> A, B, C;  ///< [features, state_size]
+  Planes<MatrixView<S>, P> A, B, C;  ///< [features, state_size]
   S* skip = nullptr;
   S* delta_bias = nullptr;
 };
@@ -17,27 +17,35 @@ namespace detail {
 
 /// Room of one worker for one piece of tokens of one strip: its states and decays, and what the forward pass made of
 /// the inputs, rows of `lanes` numbers; and for a block, the sums over its channels that give dB and dC.
-template <Scalar S>
+template <Scalar S, std::size_t P>
 struct SelectivePieceRoom {
-  S* states;         ///< [piece + 1, state_size, lanes]
-  S* decays;         ///< [piece, state_size, lanes]
-  S* dread;          ///< dyo
-  S* through_B;      ///< sum over n of g B
-  S* through_decay;  ///< sum over n of m' A h, A in units of log2
-  S* weight_sums;    ///< [piece, state_size, 2, one register]: dB and dC
-  S* forward;        ///< a SelectiveRoom
+  static constexpr Index planes = static_cast<Index>(P);
 
-  [[nodiscard]] static Index size(const SelectiveLayout& layout) noexcept {
-    return (2 * selective_piece + 1) * layout.strip_size() + 3 * selective_piece * layout.lanes + sums_size(layout) +
-           SelectiveRoom<S>::size(layout);
+  Planes<S*, P> states;  ///< [piece + 1, state_size, lanes]
+  Planes<S*, P> decays;  ///< [piece, state_size, lanes]
+  S* dread;              ///< dyo
+  S* through_B;          ///< sum over n of Re(conj(B) g)
+  S* through_decay;      ///< sum over n of Re(conj(A) m' conj(h)), A in units of log2
+  S* weight_sums;        ///< [piece, state_size, 2 P, one register]: the planes of dB, then those of dC
+  S* forward;            ///< a SelectiveRoom
+
+  [[nodiscard]] static Index states_size(const SelectiveLayout& layout) noexcept {
+    return (selective_piece + 1) * layout.strip_size();
+  }
+  [[nodiscard]] static Index decays_size(const SelectiveLayout& layout) noexcept {
+    return selective_piece * layout.strip_size();
   }
   [[nodiscard]] static Index sums_size(const SelectiveLayout& layout) noexcept {
-    return 2 * selective_piece * layout.state_size * simd_width<S>;
+    return 2 * planes * selective_piece * layout.state_size * simd_width<S>;
+  }
+  [[nodiscard]] static Index size(const SelectiveLayout& layout) noexcept {
+    return planes * (states_size(layout) + decays_size(layout)) + 3 * selective_piece * layout.lanes +
+           sums_size(layout) + SelectiveRoom<S, P>::size(layout);
   }
   SelectivePieceRoom(const SelectiveLayout& layout, S* memory) noexcept
-      : states(memory),
-        decays(states + (selective_piece + 1) * layout.strip_size()),
-        dread(decays + selective_piece * layout.strip_size()),
+      : states(planes_at<P>(memory, states_size(layout))),
+        decays(planes_at<P>(memory + planes * states_size(layout), decays_size(layout))),
+        dread(memory + planes * (states_size(layout) + decays_size(layout))),
         through_B(dread + selective_piece * layout.lanes),
         through_decay(through_B + selective_piece * layout.lanes),
         weight_sums(through_decay + selective_piece * layout.lanes),
@@ -45,61 +53,67 @@ struct SelectivePieceRoom {
 };
 
 /// Sums of one sequence of the executors, a block of one batch member, over its tokens.
-template <Scalar S>
+template <Scalar S, std::size_t P>
 struct SelectiveSums {
-  S* A;  ///< [block_size], as B and C
-  S* B;
-  S* C;
+  Planes<S*, P> A;  ///< [block_size], as B and C
+  Planes<S*, P> B;
+  Planes<S*, P> C;
   S* skip;  ///< [strips of a block, lanes]
   S* delta_bias;
 
+  [[nodiscard]] static Index matrix_size(const SelectiveLayout& layout) noexcept {
+    return static_cast<Index>(P) * layout.block_size();
+  }
   [[nodiscard]] static Index size(const SelectiveLayout& layout) noexcept {
-    return 3 * layout.block_size() + 2 * layout.strips_per_block * layout.lanes;
+    return 3 * matrix_size(layout) + 2 * layout.strips_per_block * layout.lanes;
   }
   SelectiveSums(const SelectiveLayout& layout, S* memory) noexcept
-      : A(memory),
-        B(A + layout.block_size()),
-        C(B + layout.block_size()),
-        skip(C + layout.block_size()),
+      : A(planes_at<P>(memory, layout.block_size())),
+        B(advance(A, matrix_size(layout))),
+        C(advance(B, matrix_size(layout))),
+        skip(memory + 3 * matrix_size(layout)),
         delta_bias(skip + layout.strips_per_block * layout.lanes) {}
 };
 
 /// With g_t the cotangent of h_t, m that which comes from behind, and dyo_t = dy_t silu(z_t):
 ///   g_t = dyo_t C_t + m,   m' = exp(dt_t A) g_t,   dC_t = sum_d dyo_t h_t,   dB_t = sum_d g_t dt_t u_t
 ///   du_t = D dyo_t + dt_t sum_n g_t B_t,   ddt_t = sum_n (m' A h_(t-1) + g_t B_t u_t),   dA = sum_t dt_t m' h_(t-1)
+/// Complex factors beside a cotangent are conjugate, real results are real parts, and 2 dyo_t stands for dyo_t.
 /// Pieces of tokens are visited from the last to the first; the states of a piece are computed again from the one that
 /// entered it.
-template <Scalar S>
+template <Scalar S, std::size_t P>
 struct SelectiveScanBackward {
-  SelectiveParameters<S> p;
+  SelectiveParameters<S, P> p;
   SelectiveInputs<S> in;
   SequenceView<const S> dy;
   SelectiveSequences<S> d;
   ScanGrid grid;
   const S* checkpoints;
-  MatrixView<S> cotangents;  ///< m [sequences, block_size]
-  S* sums;                   ///< SelectiveSums of every sequence
-  S* partial;                ///< dB and dC of every block [sequences, time, 2, state_size]
+  Planes<MatrixView<S>, P> cotangents;  ///< m [sequences, block_size]
+  S* sums;                              ///< SelectiveSums of every sequence
+  S* partial;                           ///< dB and dC of every block [sequences, time, 2 P, state_size]
   S* rooms;
 
   [[nodiscard]] Index member(Index s) const noexcept { return s / p.layout.blocks(); }
   [[nodiscard]] Index length(Index s) const noexcept { return in.u.length(member(s)); }
-  [[nodiscard]] S* state(Index s, Index) const noexcept { return cotangents.row(s); }
+  [[nodiscard]] Planes<S*, P> state(Index s, Index) const noexcept { return row(cotangents, s); }
 
   /// The tokens of a piece.
-  void emit(const ScanJob& job, S* m) const noexcept {
-    const SelectivePieceRoom<S> room(p.layout, rooms + job.worker * SelectivePieceRoom<S>::size(p.layout));
-    const SelectiveRoom<S> forward(p.layout, room.forward);
-    const SelectiveSums<S> sum(p.layout, sums + job.sequence * SelectiveSums<S>::size(p.layout));
+  void emit(const ScanJob& job, const Planes<S*, P>& m) const noexcept {
+    const Room room(p.layout, rooms + job.worker * Room::size(p.layout));
+    const SelectiveRoom<S, P> forward(p.layout, room.forward);
+    const SelectiveSums<S, P> sum(p.layout, sums + job.sequence * SelectiveSums<S, P>::size(p.layout));
     const bool broadcast = in.B.data != nullptr && in.C.data != nullptr;
     const Index number_of_piece = job.sequence * selective_pieces(grid) + selective_piece_of(grid, job.tokens.begin);
-    std::fill_n(room.weight_sums, SelectivePieceRoom<S>::sums_size(p.layout), S{0});
+    const Index block = p.layout.block_size();
+    const Planes<const S*, P> before = planes_at<P>(checkpoints + number_of_piece * planes * block, block);
+    std::fill_n(room.weight_sums, Room::sums_size(p.layout), S{0});
     p.layout.for_each_strip(job.sequence % p.layout.blocks(), [&](const SelectiveStrip& strip, Index number) {
       const Piece piece{p, in, strip, number, member(job.sequence), job.tokens, forward};
       const Index at = number % p.layout.strips_per_block, first = at * p.layout.strip_size();
-      const S* a = piece.A();
-      std::copy_n(checkpoints + number_of_piece * p.layout.block_size() + first, p.layout.strip_size(), room.states);
-      const Places places{a, m + first, sum.A + first, sum.B + first, sum.C + first};
+      const Planes<const S*, P> a = piece.A();
+      for (std::size_t k = 0; k < P; ++k) std::copy_n(before[k] + first, p.layout.strip_size(), room.states[k]);
+      const Places places{a, advance(m, first), advance(sum.A, first), advance(sum.B, first), advance(sum.C, first)};
       if (broadcast) {
         piece.template move_states<true, true>(a, room.states, room.decays);
         pull_gate(piece, room);
@@ -115,20 +129,23 @@ struct SelectiveScanBackward {
   }
 
  private:
-  using Piece = SelectivePiece<Exact, S>;
+  using Piece = SelectivePiece<Exact, S, P>;
+  using Room = SelectivePieceRoom<S, P>;
+  using Numbers = Planes<Simd<S>, P>;
   static constexpr Index lanes = selective_lanes<S>;
+  static constexpr Index planes = static_cast<Index>(P);
 
   /// The strip of A, the cotangents of the states, and sums over tokens.
   struct Places {
-    const S* a;
-    S* m;
-    S* dA;
-    S* dB;  ///< of constant weights
-    S* dC;
+    Planes<const S*, P> a;
+    Planes<S*, P> m;
+    Planes<S*, P> dA;
+    Planes<S*, P> dB;  ///< of constant weights
+    Planes<S*, P> dC;
   };
 
   /// dyo_t; writes dz_t = dy_t yo_t silu'(z_t).
-  [[gnu::noinline, gnu::flatten]] void pull_gate(const Piece& piece, const SelectivePieceRoom<S>& room) const noexcept {
+  [[gnu::noinline, gnu::flatten]] void pull_gate(const Piece& piece, const Room& room) const noexcept {
     const SelectiveStrip& strip = piece.strip;
     for (Index t = piece.tokens.begin; t < piece.tokens.end; ++t) {
       const Index i = (t - piece.tokens.begin) * lanes;
@@ -154,42 +171,46 @@ struct SelectiveScanBackward {
   /// From the last token to the first: m, dA, and what goes to B, C, dt and u. Never inlined, as the loop of the
   /// forward pass.
   template <bool Broadcast>
-  [[gnu::noinline, gnu::flatten]] void pull_states(const Piece& piece, const SelectivePieceRoom<S>& room,
+  [[gnu::noinline, gnu::flatten]] void pull_states(const Piece& piece, const Room& room,
                                                    const Places& at) const noexcept {
+    constexpr FullLanes<S> full;
     constexpr Index width = simd_width<S>;
     const Index state_size = p.layout.state_size, size = state_size * lanes;
     const bool constant_B = in.B.data == nullptr, constant_C = in.C.data == nullptr;
     for (Index i = piece.tokens.size() - 1; i >= 0; --i) {
-      const SelectiveWeights<S, Broadcast> w = piece.template weights<Broadcast>(piece.tokens.begin + i);
+      const SelectiveWeights<S, P, Broadcast> w = piece.template weights<Broadcast>(piece.tokens.begin + i);
       const SelectiveLanes<S> dt = load_channels(piece.room.dt + i * lanes, lanes);
       const SelectiveLanes<S> dtu = load_channels(piece.room.dtu + i * lanes, lanes);
-      const SelectiveLanes<S> dread = load_channels(room.dread + i * lanes, lanes);
-      const S* before = room.states + i * size;
-      const S* decays = room.decays + i * size;
-      S* weight_sums = room.weight_sums + i * state_size * 2 * width;
+      SelectiveLanes<S> dread = load_channels(room.dread + i * lanes, lanes);
+      if constexpr (P == 2) for_each_register([&](std::size_t r) { dread[r] = dread[r] + dread[r]; });
+      const Planes<S*, P> before = advance(room.states, i * size), decays = advance(room.decays, i * size);
+      S* weight_sums = room.weight_sums + i * state_size * 2 * planes * width;
       SelectiveLanes<S> through_B, through_decay;
       for_each_register([&](std::size_t r) { through_B[r] = through_decay[r] = Simd<S>(S{0}); });
       for (Index n = 0; n < state_size; ++n) {
-        Simd<S> dB = load(weight_sums + n * 2 * width), dC = load(weight_sums + n * 2 * width + width);
+        const Planes<S*, P> dB_sums = planes_at<P>(weight_sums + n * 2 * planes * width, width);
+        const Planes<S*, P> dC_sums = advance(dB_sums, planes * width);
+        Numbers dB = load_planes(full, dB_sums, 0), dC = load_planes(full, dC_sums, 0);
         for_each_register([&](std::size_t r) {
           const Index lane = n * lanes + static_cast<Index>(r) * width;
-          const Simd<S> g = fma(dread[r], w.at(w.C, n, r), load(at.m + lane));
-          const Simd<S> decayed = g * load(decays + lane);
-          const Simd<S> ddecay = decayed * load(before + lane);
-          store(at.m + lane, decayed);
-          store(at.dA + lane, fma(dt[r], ddecay, load(at.dA + lane)));
-          through_B[r] = fma(g, w.at(w.B, n, r), through_B[r]);
-          through_decay[r] = fma(ddecay, load(at.a + lane), through_decay[r]);
+          const Numbers g = add_scaled(dread[r], conjugate(w.at(w.C, n, r)), load_planes(full, at.m, lane));
+          const Numbers decayed = multiply(conjugate(load_planes(full, decays, lane)), g);
+          const Numbers ddecay = multiply(decayed, conjugate(load_planes(full, before, lane)));
+          const Numbers h = conjugate(load_planes(full, before, size + lane));
+          store_planes(full, at.m, lane, decayed);
+          store_planes(full, at.dA, lane, add_scaled(dt[r], ddecay, load_planes(full, at.dA, lane)));
+          through_B[r] = add_dot(g, w.at(w.B, n, r), through_B[r]);
+          through_decay[r] = add_dot(ddecay, in_log2(load_planes(full, at.a, lane)), through_decay[r]);
           if constexpr (Broadcast) {
-            dB = fma(g, dtu[r], dB);
-            dC = fma(dread[r], load(before + size + lane), dC);
+            dB = add_scaled(dtu[r], g, dB);
+            dC = add_scaled(dread[r], h, dC);
           } else {
-            add_constant(at.dB + lane, constant_B, g * dtu[r], dB);
-            add_constant(at.dC + lane, constant_C, dread[r] * load(before + size + lane), dC);
+            add_constant(at.dB, lane, constant_B, dtu[r], g, dB);
+            add_constant(at.dC, lane, constant_C, dread[r], h, dC);
           }
         });
-        store(weight_sums + n * 2 * width, dB);
-        store(weight_sums + n * 2 * width + width, dC);
+        store_planes(full, dB_sums, 0, dB);
+        store_planes(full, dC_sums, 0, dC);
       }
       store_channels(room.through_B + i * lanes, through_B, lanes);
       store_channels(room.through_decay + i * lanes, through_decay, lanes);
@@ -197,7 +218,7 @@ struct SelectiveScanBackward {
   }
 
   /// du and ddelta, and their sums for D and delta_bias.
-  [[gnu::noinline, gnu::flatten]] void write_cotangents(const Piece& piece, const SelectivePieceRoom<S>& room, S* dskip,
+  [[gnu::noinline, gnu::flatten]] void write_cotangents(const Piece& piece, const Room& room, S* dskip,
                                                         S* dbias) const noexcept {
     constexpr S ln2 = S(0.69314718055994530942);
     const SelectiveStrip& strip = piece.strip;
@@ -227,24 +248,36 @@ struct SelectiveScanBackward {
     store_channels(dbias, bias_sum, lanes);
   }
 
-  /// Adds to the sum over the channels of a block, or over the tokens of a channel.
-  [[gnu::always_inline]] static void add_constant(S* over_tokens, bool constant, Simd<S> value,
-                                                  Simd<S>& over_channels) noexcept {
+  /// a x + b, a real.
+  [[gnu::always_inline]] static Numbers add_scaled(Simd<S> a, const Numbers& x, Numbers b) noexcept {
+    for (std::size_t k = 0; k < P; ++k) b[k] = fma(a, x[k], b[k]);
+    return b;
+  }
+
+  /// A with both planes in units of log2: a half turn is pi / ln 2 of them.
+  [[gnu::always_inline]] static Numbers in_log2(Numbers a) noexcept {
+    if constexpr (P == 2) a[1] = a[1] * Simd<S>(S(4.53236014182719380963));
+    return a;
+  }
+
+  /// Adds a x to the sum over the channels of a block, or over the tokens of a channel.
+  [[gnu::always_inline]] static void add_constant(const Planes<S*, P>& over_tokens, Index lane, bool constant,
+                                                  Simd<S> a, const Numbers& x, Numbers& over_channels) noexcept {
     if (constant) {
-      store(over_tokens, load(over_tokens) + value);
+      constexpr FullLanes<S> full;
+      store_planes(full, over_tokens, lane, add_scaled(a, x, load_planes(full, over_tokens, lane)));
     } else {
-      over_channels = over_channels + value;
+      over_channels = add_scaled(a, x, over_channels);
     }
   }
 
-  void write_partial(Index s, TokenRange piece, const SelectivePieceRoom<S>& room) const noexcept {
+  void write_partial(Index s, TokenRange piece, const Room& room) const noexcept {
     const Index states = p.layout.state_size;
     for (Index i = 0; i < piece.size(); ++i) {
-      S* out = partial + (s * grid.time + piece.begin + i) * 2 * states;
+      S* out = partial + (s * grid.time + piece.begin + i) * 2 * planes * states;
       for (Index n = 0; n < states; ++n) {
-        const S* both = room.weight_sums + (i * states + n) * 2 * simd_width<S>;
-        out[n] = sum_of(both);
-        out[states + n] = sum_of(both + simd_width<S>);
+        const S* sums_of_state = room.weight_sums + (i * states + n) * 2 * planes * simd_width<S>;
+        for (Index k = 0; k < 2 * planes; ++k) out[k * states + n] = sum_of(sums_of_state + k * simd_width<S>);
       }
     }
   }
@@ -252,36 +285,38 @@ struct SelectiveScanBackward {
 };
 
 /// dB and dC of every token: the sums over the blocks of a group, in their order.
-template <Scalar S>
+template <Scalar S, std::size_t P>
 void add_partial(const SelectiveLayout& layout, const SelectiveInputs<S>& in, const S* partial,
                  const SelectiveSequences<S>& d) noexcept {
+  constexpr Index planes = static_cast<Index>(P);
   const Index states = layout.state_size;
   for (Index b = 0; b < in.u.batch; ++b) {
     for (Index t = 0; t < in.u.length(b); ++t) {
       for (Index group = 0; group < layout.groups; ++group) {
-        const auto add = [&](const SequenceView<S>& to, Index offset) {
+        const auto add = [&](const SequenceView<S>& to, Index plane, Index offset) {
           if (to.data == nullptr) return;
-          S* out = to.token(b, t) + group * states;
+          S* out = to.token(b, t) + (plane * layout.groups + group) * states;
           std::fill_n(out, states, S{0});
           for (Index j = 0; j < layout.blocks_per_group; ++j) {
             const Index s = b * layout.blocks() + group * layout.blocks_per_group + j;
-            const S* from = partial + ((s * in.u.time + t) * 2 + offset) * states;
+            const S* from = partial + ((s * in.u.time + t) * 2 * planes + offset) * states;
             for (Index n = 0; n < states; ++n) out[n] += from[n];
           }
         };
-        add(d.B, 0);
-        add(d.C, 1);
+        for (Index k = 0; k < planes; ++k) {
+          add(d.B, k, k);
+          add(d.C, k, planes + k);
+        }
       }
     }
   }
 }
 
 /// Adds the sums of all members to the gradients, in the order of the batch.
-template <Scalar S>
-void add_sums(const SelectiveLayout& layout, Index batch, const S* sums,
-              const SelectiveGradient<S>& gradient) noexcept {
+template <Scalar S, std::size_t P>
+void add_sums(const SelectiveLayout& layout, Index batch, S* sums, const SelectiveGradient<S, P>& gradient) noexcept {
   for (Index s = 0; s < batch * layout.blocks(); ++s) {
-    const SelectiveSums<S> sum(layout, const_cast<S*>(sums) + s * SelectiveSums<S>::size(layout));
+    const SelectiveSums<S, P> sum(layout, sums + s * SelectiveSums<S, P>::size(layout));
     layout.for_each_strip(s % layout.blocks(), [&](const SelectiveStrip& strip, Index number) {
       const Index at = number % layout.strips_per_block;
       const auto add_matrix = [&](const MatrixView<S>& to, const S* from) {
@@ -295,9 +330,11 @@ void add_sums(const SelectiveLayout& layout, Index batch, const S* sums,
       const auto add_vector = [&](S* to, const S* from) {
         for (Index i = 0; to != nullptr && i < strip.count; ++i) to[strip.first + i] += from[at * layout.lanes + i];
       };
-      add_matrix(gradient.A, sum.A);
-      add_matrix(gradient.B, sum.B);
-      add_matrix(gradient.C, sum.C);
+      for (std::size_t k = 0; k < P; ++k) {
+        add_matrix(gradient.A[k], sum.A[k]);
+        add_matrix(gradient.B[k], sum.B[k]);
+        add_matrix(gradient.C[k], sum.C[k]);
+      }
       add_vector(gradient.skip, sum.skip);
       add_vector(gradient.delta_bias, sum.delta_bias);
     });
@@ -306,30 +343,31 @@ void add_sums(const SelectiveLayout& layout, Index batch, const S* sums,
 
 }  // namespace detail
 
-/// The backward pass of selective_scan by the same schedule, from the checkpoints that it kept. dh [batch, state_size,
-/// features] holds the cotangent of the last states and then that of the first ones; d takes the cotangents of the
-/// inputs, whose padding the caller clears. Adds to the gradients. Blocks of channels run on threads.
-template <Scalar S>
-void selective_scan_backward(const SelectiveParameters<S>& p, const SelectiveInputs<S>& in, const S* checkpoints,
-                             SequenceView<const S> dy, S* dh, const SelectiveSequences<S>& d,
-                             const SelectiveGradient<S>& gradient, const ScanSchedule& schedule, Workspace& workspace) {
+/// The backward pass of selective_scan by the same schedule, from the checkpoints that it kept. Planes dh [batch,
+/// state_size, features] hold the cotangent of the last states and then that of the first ones; d takes the cotangents
+/// of the inputs, whose padding the caller clears. Adds to the gradients. Blocks of channels run on threads.
+template <Scalar S, std::size_t P>
+void selective_scan_backward(const SelectiveParameters<S, P>& p, const SelectiveInputs<S>& in, const S* checkpoints,
+                             SequenceView<const S> dy, const std::type_identity_t<Planes<S*, P>>& dh,
+                             const SelectiveSequences<S>& d,
+                             const std::type_identity_t<SelectiveGradient<S, P>>& gradient,
+                             const ScanSchedule& schedule, Workspace& workspace) {
   const Workspace::Scope scope(workspace);
   const SelectiveLayout& layout = p.layout;
   const ScanGrid grid = detail::selective_grid<S>(layout, in.u.batch, in.u.time, schedule, Direction::backward);
-  const Index size = layout.block_size(), sum_size = grid.sequences * detail::SelectiveSums<S>::size(layout);
-  const MatrixView<S> cotangents = workspace.matrix<S, Dynamic>(grid.sequences, size);
+  const Index sum_size = grid.sequences * detail::SelectiveSums<S, P>::size(layout);
+  const detail::SelectiveBlocks<S, P> cotangents(layout, grid.sequences, workspace);
   S* sums = workspace.take<S>(sum_size);
   std::fill_n(sums, sum_size, S{0});
-  S* partial = workspace.take<S>(grid.sequences * in.u.time * 2 * layout.state_size);
-  S* rooms = workspace.take<S>(grid.workers * detail::SelectivePieceRoom<S>::size(layout));
-  const auto member = [&](Index s) { return dh + s / layout.blocks() * layout.state_size * layout.features; };
-  for (Index s = 0; s < grid.sequences; ++s) pack_states<S>(layout, s % layout.blocks(), member(s), cotangents.row(s));
-  const detail::SelectiveScanBackward<S> op{p, in, dy, d, grid, checkpoints, cotangents, sums, partial, rooms};
+  S* partial = workspace.take<S>(grid.sequences * in.u.time * 2 * static_cast<Index>(P) * layout.state_size);
+  S* rooms = workspace.take<S>(grid.workers * detail::SelectivePieceRoom<S, P>::size(layout));
+  cotangents.pack(dh);
+  const detail::SelectiveScanBackward<S, P> op{p,    in,      dy,   d, grid, checkpoints, cotangents.planes,
+                                               sums, partial, rooms};
   detail::scan_pieces(op, grid, layout.blocks());
-  for (Index s = 0; s < grid.sequences; ++s)
-    unpack_states<S>(layout, s % layout.blocks(), cotangents.row(s), member(s));
-  detail::add_partial<S>(layout, in, partial, d);
-  detail::add_sums<S>(layout, in.u.batch, sums, gradient);
+  cotangents.unpack(dh);
+  detail::add_partial<S, P>(layout, in, partial, d);
+  detail::add_sums<S, P>(layout, in.u.batch, sums, gradient);
 }
 
 }  // namespace stepscan::inline STEPSCAN_ISA

@@ -51,6 +51,42 @@ template <SimdRegister V, std::size_t P>
   }
 }
 
+/// c + Re(a b), and c + Re(conj(a) b).
+template <SimdRegister V, std::size_t P>
+[[nodiscard, gnu::always_inline]] inline V add_real_product(const Planes<V, P>& a, const Planes<V, P>& b,
+                                                            V c) noexcept {
+  const V sum = fma(a[0], b[0], c);
+  if constexpr (P == 1) {
+    return sum;
+  } else {
+    return fma(V(0) - a[1], b[1], sum);
+  }
+}
+template <SimdRegister V, std::size_t P>
+[[nodiscard, gnu::always_inline]] inline V add_dot(const Planes<V, P>& a, const Planes<V, P>& b, V c) noexcept {
+  const V sum = fma(a[0], b[0], c);
+  if constexpr (P == 1) {
+    return sum;
+  } else {
+    return fma(a[1], b[1], sum);
+  }
+}
+
+/// The planes from element `at` on.
+template <class T, std::size_t P>
+[[nodiscard, gnu::always_inline]] constexpr Planes<T*, P> advance(Planes<T*, P> p, Index at) noexcept {
+  for (T*& plane : p) plane += at;
+  return p;
+}
+
+/// P planes of `size` numbers one behind the other.
+template <std::size_t P, class T>
+[[nodiscard, gnu::always_inline]] constexpr Planes<T*, P> planes_at(T* memory, Index size) noexcept {
+  Planes<T*, P> p;
+  for (std::size_t k = 0; k < P; ++k) p[k] = memory + static_cast<Index>(k) * size;
+  return p;
+}
+
 /// Loads and stores element `at` of every plane, as lanes do.
 template <class Lanes, class T, std::size_t P>
 [[nodiscard, gnu::always_inline]] inline auto load_planes(const Lanes& lanes, const Planes<T*, P>& p,

@@ -1,0 +1,32 @@
+#include <stepscan/layers/aaren.hpp>
+#include <stepscan/layers/biased_attention.hpp>
+#include <stepscan/layers/sigmoid_attention.hpp>
+#include <stepscan/layers/softmax_attention.hpp>
+#include <stepscan/layers/softmax_scan.hpp>
+
+#include "job.hpp"
+
+namespace {
+
+using namespace stepscan;
+
+constexpr Index heads = 4;
+
+/// Four heads of `width` channels together, and a cache of 1,024 tokens.
+template <class L>
+L of_width(Index width) {
+  return L(AttentionSizes{heads, heads, width / heads, width / heads}, 1024);
+}
+
+}  // namespace
+
+std::vector<main_job::Entry> main_job::attention_layers() {
+  constexpr Index any = Dynamic;
+  return {
+      entry("softmax_attention", of_width<SoftmaxAttentionScan<float, any, any, any, any>>),
+      entry("sigmoid_attention", of_width<SigmoidAttentionScan<float, any, any, any, any, Similarity::sigmoid, true>>),
+      entry("biased_attention", of_width<BiasedAttentionScan<float, any, any, any, any, AttentionBias::sink_logit>>),
+      entry("softmax_scan", [](Index width) { return SoftmaxScan<float, any, any>(heads, width / heads); }),
+      entry("aaren", [](Index width) { return Aaren<float, any, any>(width, heads); }),
+  };
+}

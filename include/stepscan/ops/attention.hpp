@@ -1,0 +1,178 @@
+#pragma once
+
+#include <stepscan/ops/attention_tiles.hpp>
+
+namespace stepscan::inline STEPSCAN_ISA {
+
+namespace detail {
+
+/// Where a row of queries starts to fold: with nothing, or with a logit and its value.
+template <class Fold, Scalar S>
+void start_row(const Fold& fold, const AttentionInputs<S>& in, Index h, const S* query, S& maximum, S& sum,
+               S* weighted) noexcept {
+  maximum = Fold::shifts ? -std::numeric_limits<S>::infinity() : S{0};
+  sum = S{0};
+  std::fill_n(weighted, in.sizes.value_dim, S{0});
+  if constexpr (Fold::shifts) {
+    const AttentionStart<S>& start = in.start;
+    if (!start.has_key()) return;
+    maximum =
+        start.logits != nullptr
+            ? fold.unit(start.logits[h])
+            : fold.unit(in.scale) * dot<S>(query, start.of_head(start.key, h, in.sizes.key_dim), in.sizes.key_dim);
+    sum = S{1};
+    if (start.value != nullptr)
+      std::copy_n(start.of_head(start.value, h, in.sizes.value_dim), in.sizes.value_dim, weighted);
+  }
+}
+
+/// y = w times the inverse of u, and what is added to it.
+template <class Fold, Scalar S>
+void finish_row(const Fold& fold, const AttentionInputs<S>& in, Index h, S sum, const S* weighted, S* y) noexcept {
+  const Index count = in.sizes.value_dim;
+  const S inverse = fold.inverse(sum);
+  transform(y, weighted, count, [&](Simd<S> w) { return w * Simd<S>(inverse); });
+  const S* const added = in.start.of_head(in.start.added, h, count);
+  for (Index i = 0; added != nullptr && i < count; ++i) y[i] += added[i];
+}
+
+/// Attention of one block of queries of one head at a time, tile of keys after tile of keys:
+///   S = Q K^T;  weights P and rescaling factors r of the rows;  W = diag(r) W + P V.
+template <class Fold, KeyPattern Pattern, Scalar S>
+struct AttentionScan {
+  Fold fold;
+  Pattern pattern;
+  AttentionInputs<S> in;
+  SequenceView<S> y;
+  AttentionRows<S> kept;
+  Index rows = query_tile;  ///< queries of a block
+  S* packed = nullptr;      ///< PackedKeys of every key/value head of every batch member
+  S* scratch = nullptr;     ///< per worker
+
+  [[nodiscard]] Index blocks() const noexcept { return chunk_count(in.q.time, rows); }
+  [[nodiscard]] Index scratch_size() const noexcept {
+    return rows * (in.sizes.key_dim + in.sizes.value_dim + key_tile + 4);
+  }
+  [[nodiscard]] PackedKeys<S> keys_of(Index b, Index g) const noexcept {
+    const Index size = PackedKeys<S>::size(in.sizes, in.k.time);
+    return PackedKeys<S>::at(packed + (b * in.sizes.kv_heads + g) * size, in.sizes, in.k.time);
+  }
+  void pack(Index job) const noexcept {
+    const Index b = job / in.sizes.kv_heads, g = job % in.sizes.kv_heads;
+    keys_of(b, g).pack(in, b, g, fold.unit(in.scale));
+  }
+
+  /// The memory of one block.
+  struct Tile {
+    MatrixView<S> queries, scores, weighted;
+    S *maximum, *before, *sum, *rescale;
+
+    Tile(S* memory, Index rows, const AttentionSizes& n) noexcept
+        : queries(memory, rows, n.key_dim),
+          scores(queries.row(rows), rows, key_tile),
+          weighted(scores.row(rows), rows, n.value_dim),
+          maximum(weighted.row(rows)),
+          before(maximum + rows),
+          sum(before + rows),
+          rescale(sum + rows) {}
+  };
+
+  void run(Index job, Index worker) const noexcept {
+    const Index h = job / blocks() % in.sizes.heads, b = job / blocks() / in.sizes.heads, t = job % blocks() * rows;
+    const Index count = std::min(rows, in.q.length(b) - t), g = h / in.sizes.group();
+    if (count <= 0) return;
+    const QueryBlock block{{b, h, g}, t, count, in.position_of(b) + t};
+    const Tile tile(scratch + worker * scratch_size(), rows, in.sizes);
+    for (Index i = 0; i < count; ++i) {
+      std::copy_n(in.query(b, h, t + i), in.sizes.key_dim, tile.queries.row(i));
+      start_row(fold, in, h, tile.queries.row(i), tile.maximum[i], tile.sum[i], tile.weighted.row(i));
+    }
+    const PackedKeys<S> packed_keys = keys_of(b, g);
+    for_each_key_tile(
+        pattern, block.head, block.rows(0, count), in.k.length(b),
+        [&](TokenRange keys, Visibility visibility) { fold_tile(block, packed_keys, keys, visibility, tile); });
+    for (Index i = 0; i < count; ++i) {
+      finish_row(fold, in, h, tile.sum[i], tile.weighted.row(i), y.token(b, t + i) + h * in.sizes.value_dim);
+      if (kept.sum.data == nullptr) continue;
+      kept.maximum.token(b, t + i)[h] = tile.maximum[i];
+      kept.sum.token(b, t + i)[h] = tile.sum[i];
+    }
+  }
+
+ private:
+  void fold_tile(const QueryBlock& block, const PackedKeys<S>& packed_keys, TokenRange keys, Visibility visibility,
+                 const Tile& tile) const noexcept {
+    for_each_row_group(pattern, block, keys, visibility, [&](Index first, Index end, TokenRange seen) {
+      small_multiply<S>(factor<S>(tile.queries.middle_rows(first, end - first)), packed_keys.keys_of(seen),
+                        {tile.scores.row(first), end - first, seen.size(), key_tile});
+    });
+    // Row after row for the maxima, and once more for the weights: chains of rows then run side by side.
+    std::copy_n(tile.maximum, block.count, tile.before);
+    for_each_row_group(pattern, block, keys, visibility, [&](Index first, Index end, TokenRange seen) {
+      for (Index i = first; i < end; ++i) {
+        S* const row = tile.scores.row(i);
+        if (visibility == Visibility::partial) {
+          hide_keys(pattern.row(block.head, block.position + i, seen.begin), row, seen.size());
+        }
+        tile.maximum[i] = fold.largest(row, seen.size(), tile.before[i]);
+      }
+    });
+    fold.rescale(tile.before, tile.maximum, block.count, tile.rescale);
+    for_each_row_group(pattern, block, keys, visibility, [&](Index first, Index end, TokenRange seen) {
+      for (Index i = first; i < end; ++i) {
+        const S added = fold.weigh(tile.scores.row(i), seen.size(), tile.maximum[i]);
+        tile.sum[i] = tile.rescale[i] * tile.sum[i] + added;
+      }
+    });
+    for_each_row_group(pattern, block, keys, visibility, [&](Index first, Index end, TokenRange seen) {
+      small_multiply<S>(factor<S>({tile.scores.row(first), end - first, seen.size(), key_tile}),
+                        packed_keys.values_of(seen), tile.weighted.middle_rows(first, end - first),
+                        {.keeps = true, .scale = Fold::shifts ? tile.rescale + first : nullptr});
+    });
+  }
+};
+
+/// Calls f(job, worker) for all jobs, every worker taking one of as many as there are workers in turn: the later
+/// queries of a causal pattern see more.
+template <class F>
+void for_each_in_turn(Index jobs, Index workers, F&& f) {
+  parallel_for(workers, [&](Index worker) {
+    for (Index job = worker; job < jobs; job += workers) f(job, worker);
+  });
+}
+
+}  // namespace detail
+
+/// Attention of every query to the keys that its pattern lets it see, without a matrix of all pairs:
+///   y_i = sum_j a_ij v_j,   a_ij the fold's weights of s_ij = scale q_i.k_j
+/// y [batch, time, heads * value_dim] must not overlap the inputs; 0 where a query sees no key and starts with nothing.
+/// Memory: one packed copy of the keys and values. `schedule.chunk` queries make a block (0: chosen).
+template <class Fold, KeyPattern Pattern, Scalar S>
+void attention_scan(const Fold& fold, const Pattern& pattern, const AttentionInputs<S>& in, SequenceView<S> y,
+                    const ScanSchedule& schedule, Workspace& workspace, const AttentionRows<S>& kept = {}) {
+  const Workspace::Scope scope(workspace);
+  const AttentionSizes& n = in.sizes;
+  detail::AttentionScan<Fold, Pattern, S> op{fold, pattern, in, y, kept};
+  if (schedule.chunk > 0) op.rows = std::min(schedule.chunk, std::max<Index>(in.q.time, 1));
+  const Index pairs = in.q.time * in.k.time, work = in.q.batch * n.heads * pairs * (n.key_dim + n.value_dim);
+  const Index jobs = in.q.batch * n.heads * op.blocks(), workers = worker_count(jobs, work);
+  op.packed = workspace.take<S>(in.q.batch * n.kv_heads * detail::PackedKeys<S>::size(n, in.k.time));
+  op.scratch = workspace.take<S>(workers * op.scratch_size());
+  detail::for_each_in_turn(in.q.batch * n.kv_heads, workers, [&](Index job, Index) { op.pack(job); });
+  detail::for_each_in_turn(jobs, workers, [&](Index job, Index worker) { op.run(job, worker); });
+  clear_padding(in.q, y);
+}
+
+/// lse [batch, time, heads] of what a softmax kept of its rows.
+template <Scalar S>
+void attention_log_sums(const AttentionRows<S>& kept, SequenceView<S> lse) noexcept {
+  for (Index b = 0; b < lse.batch; ++b) {
+    for (Index t = 0; t < lse.length(b); ++t) {
+      for (Index h = 0; h < lse.features; ++h) {
+        lse.token(b, t)[h] = SoftmaxWeights<S>::log_sum(kept.maximum.token(b, t)[h], kept.sum.token(b, t)[h]);
+      }
+    }
+  }
+}
+
+}  // namespace stepscan::inline STEPSCAN_ISA
