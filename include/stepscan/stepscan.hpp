@@ -28,6 +28,7 @@
 #include <stepscan/layers/linear.hpp>
 #include <stepscan/layers/linear_attention.hpp>
 #include <stepscan/layers/lru.hpp>
+#include <stepscan/layers/lssl.hpp>
 #include <stepscan/layers/lstm.hpp>
 #include <stepscan/layers/mamba.hpp>
 #include <stepscan/layers/mamba2_ssd.hpp>

@@ -56,6 +56,7 @@ std::vector<Family> all_families() {
       lightning_attention_family(),
       linear_attention_family(),
       lru_family(),
+      lssl_family(),
       lstm_family(),
       mamba2_ssd_family(),
       mamba_family(),

@@ -109,6 +109,7 @@ Family hippo_family();
 Family lightning_attention_family();
 Family linear_attention_family();
 Family lru_family();
+Family lssl_family();
 Family lstm_family();
 Family mamba2_ssd_family();
 Family mamba_family();

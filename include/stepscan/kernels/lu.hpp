@@ -1,10 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <complex>
 #include <stepscan/core/view.hpp>
-#include <utility>
-#include <vector>
 
 /// Small dense systems of equations, real or complex, for what is worked out once: plans, fresh parameters. Plain loops
 /// over rows, cheap to compile; large products belong to kernels/gemm.hpp.
@@ -36,81 +35,70 @@ void plain_product_add(MatrixView<T> c, MatrixView<const T> a, MatrixView<const 
   }
 }
 
-/// P M = L U with partial pivoting (Golub and Van Loan, "Matrix Computations", algorithm 3.4.1).
+/// P M = L U with partial pivoting (Golub and Van Loan, "Matrix Computations", algorithm 3.4.1), in memory of the
+/// caller's.
 template <FieldNumber T>
 class LuFactors {
  public:
-  /// Throws ArgumentError when M [n, n] is singular or not finite.
-  explicit LuFactors(MatrixView<const T> m)
-      : size_(m.rows), factors_(static_cast<std::size_t>(size_ * size_)), order_(static_cast<std::size_t>(size_)) {
-    for (Index i = 0; i < size_; ++i) {
-      std::copy_n(m.row(i), size_, row(i));
-      order_[static_cast<std::size_t>(i)] = i;
-    }
-    for (Index k = 0; k < size_; ++k) {
+  /// Factors M [n, n] in place; `swaps` [n] takes the exchanges of rows. Of a singular matrix some factors are not
+  /// finite.
+  LuFactors(MatrixView<T> m, Index* swaps) noexcept : m_(m), swaps_(swaps) {
+    for (Index k = 0; k < size(); ++k) {
       bring_pivot_to(k);
-      for (Index i = k + 1; i < size_; ++i) {
-        row(i)[k] /= row(k)[k];
-        detail::add_multiple(-row(i)[k], row(k) + k + 1, row(i) + k + 1, size_ - k - 1);
+      for (Index i = k + 1; i < size(); ++i) {
+        m_(i, k) /= m_(k, k);
+        detail::add_multiple(-m_(i, k), m_.row(k) + k + 1, m_.row(i) + k + 1, size() - k - 1);
       }
     }
   }
 
+  /// Whether M has no inverse, or is not finite.
+  [[nodiscard]] bool is_singular() const noexcept { return singular_; }
+
   /// M^-1 X for X [n, columns].
-  void solve(MatrixView<T> x) const {
-    permute(x, [](Index i, Index from) { return std::pair{i, from}; });
-    for (Index i = 0; i < size_; ++i) {
-      for (Index k = 0; k < i; ++k) detail::add_multiple(-row(i)[k], x.row(k), x.row(i), x.cols);
+  void solve(MatrixView<T> x) const noexcept {
+    for (Index i = 0; i < size(); ++i) swap_rows(x, i, swaps_[i]);
+    for (Index i = 0; i < size(); ++i) {
+      for (Index k = 0; k < i; ++k) detail::add_multiple(-m_(i, k), x.row(k), x.row(i), x.cols);
     }
-    for (Index i = size_ - 1; i >= 0; --i) {
-      for (Index k = i + 1; k < size_; ++k) detail::add_multiple(-row(i)[k], x.row(k), x.row(i), x.cols);
-      for (Index j = 0; j < x.cols; ++j) x(i, j) /= row(i)[i];
+    for (Index i = size() - 1; i >= 0; --i) {
+      for (Index k = i + 1; k < size(); ++k) detail::add_multiple(-m_(i, k), x.row(k), x.row(i), x.cols);
+      for (Index j = 0; j < x.cols; ++j) x(i, j) /= m_(i, i);
     }
   }
 
   /// M^-H X, of the conjugate transpose.
-  void solve_adjoint(MatrixView<T> x) const {
-    for (Index i = 0; i < size_; ++i) {
-      for (Index k = 0; k < i; ++k) detail::add_multiple(-conjugate(row(k)[i]), x.row(k), x.row(i), x.cols);
-      for (Index j = 0; j < x.cols; ++j) x(i, j) /= conjugate(row(i)[i]);
+  void solve_adjoint(MatrixView<T> x) const noexcept {
+    for (Index i = 0; i < size(); ++i) {
+      for (Index k = 0; k < i; ++k) detail::add_multiple(-conjugate(m_(k, i)), x.row(k), x.row(i), x.cols);
+      for (Index j = 0; j < x.cols; ++j) x(i, j) /= conjugate(m_(i, i));
     }
-    for (Index i = size_ - 1; i >= 0; --i) {
-      for (Index k = i + 1; k < size_; ++k) detail::add_multiple(-conjugate(row(k)[i]), x.row(k), x.row(i), x.cols);
+    for (Index i = size() - 1; i >= 0; --i) {
+      for (Index k = i + 1; k < size(); ++k) detail::add_multiple(-conjugate(m_(k, i)), x.row(k), x.row(i), x.cols);
     }
-    permute(x, [](Index i, Index from) { return std::pair{from, i}; });
+    for (Index i = size() - 1; i >= 0; --i) swap_rows(x, i, swaps_[i]);
   }
 
  private:
-  [[nodiscard]] T* row(Index i) noexcept { return factors_.data() + i * size_; }
-  [[nodiscard]] const T* row(Index i) const noexcept { return factors_.data() + i * size_; }
+  [[nodiscard]] Index size() const noexcept { return m_.rows; }
 
-  void bring_pivot_to(Index k) {
+  static void swap_rows(const MatrixView<T>& x, Index i, Index k) noexcept {
+    if (i != k) std::swap_ranges(x.row(i), x.row(i) + x.cols, x.row(k));
+  }
+
+  void bring_pivot_to(Index k) noexcept {
     Index best = k;
-    for (Index i = k + 1; i < size_; ++i) {
-      if (std::abs(row(i)[k]) > std::abs(row(best)[k])) best = i;
+    for (Index i = k + 1; i < size(); ++i) {
+      if (std::abs(m_(i, k)) > std::abs(m_(best, k))) best = i;
     }
-    if (!(std::abs(row(best)[k]) > 0)) {
-      fail<ArgumentError>("expected a matrix that can be inverted, found no pivot for its column " + std::to_string(k));
-    }
-    if (best == k) return;
-    std::swap_ranges(row(k), row(k) + size_, row(best));
-    std::swap(order_[static_cast<std::size_t>(k)], order_[static_cast<std::size_t>(best)]);
+    singular_ = singular_ || !(std::abs(m_(best, k)) > 0);
+    swaps_[k] = best;
+    swap_rows(m_, k, best);
   }
 
-  /// Row `to` of the result is row `from` of x, where places(i, order of i) gives {to, from}.
-  template <class Places>
-  void permute(MatrixView<T> x, Places&& places) const {
-    std::vector<T> copy(static_cast<std::size_t>(size_ * x.cols));
-    for (Index i = 0; i < size_; ++i) std::copy_n(x.row(i), Index{x.cols}, copy.data() + i * x.cols);
-    for (Index i = 0; i < size_; ++i) {
-      const auto [to, from] = places(i, order_[static_cast<std::size_t>(i)]);
-      std::copy_n(copy.data() + from * x.cols, Index{x.cols}, x.row(to));
-    }
-  }
-
-  Index size_;
-  std::vector<T> factors_;
-  std::vector<Index> order_;
+  MatrixView<T> m_;
+  Index* swaps_;
+  bool singular_ = false;
 };
 
 }  // namespace stepscan::inline STEPSCAN_ISA

@@ -14,6 +14,7 @@
 #include <stepscan/layers/gated_linear_attention_layer_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
 #include <stepscan/layers/lru_backward.hpp>
+#include <stepscan/layers/lssl_backward.hpp>
 #include <stepscan/layers/mamba2_ssd_backward.hpp>
 #include <stepscan/layers/mamba_backward.hpp>
 #include <stepscan/layers/norm_backward.hpp>

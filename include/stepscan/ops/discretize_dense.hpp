@@ -2,6 +2,7 @@
 
 #include <stepscan/kernels/lu.hpp>
 #include <stepscan/ops/discretize.hpp>
+#include <vector>
 
 /// Discretisation of dense systems h' = A h + B u, real or complex, A [n, n] and B [n, inputs]; zero-order hold:
 /// ops/discretize_hold.hpp.
@@ -36,13 +37,13 @@ void shifted_identity(double factor, MatrixView<const T> a, MatrixView<T> to) no
   }
 }
 
-/// M = I - alpha dt A
+/// M = I - alpha dt A, factored in `memory` [n, n] and `swaps` [n].
 template <FieldNumber T>
-[[nodiscard]] LuFactors<T> bilinear_denominator(MatrixView<const T> a, double dt, double alpha) {
-  std::vector<T> memory(static_cast<std::size_t>(a.rows * a.cols));
-  const MatrixView<T> m(memory.data(), Index{a.rows}, Index{a.cols});
+[[nodiscard]] LuFactors<T> bilinear_denominator(MatrixView<const T> a, double dt, double alpha, T* memory,
+                                                Index* swaps) noexcept {
+  const MatrixView<T> m(memory, Index{a.rows}, Index{a.cols});
   shifted_identity<T>(-alpha * dt, a, m);
-  return LuFactors<T>(m);
+  return LuFactors<T>(m, swaps);
 }
 
 /// Re <a, b> = Re sum conj(a) b
@@ -67,6 +68,55 @@ void add_adjoint_product(double factor, MatrixView<const T> x, MatrixView<const 
   }
 }
 
+/// discretize_bilinear in scratch [n, n] and [n], without a look at sizes. Returns whether M has an inverse; without
+/// one, what is written is not finite.
+template <FieldNumber T>
+bool bilinear_in(const DenseSystem<const T>& system, double dt, double alpha, const DenseSystem<T>& bar, T* room,
+                 Index* swaps) noexcept {
+  shifted_identity<T>((1 - alpha) * dt, system.A, bar.A);
+  for (Index i = 0; i < bar.B.rows; ++i) {
+    for (Index j = 0; j < bar.B.cols; ++j) bar.B(i, j) = dt * system.B(i, j);
+  }
+  const LuFactors<T> m = bilinear_denominator<T>(system.A, dt, alpha, room, swaps);
+  m.solve(bar.A);
+  m.solve(bar.B);
+  return !m.is_singular();
+}
+
+/// Numbers of scratch of bilinear_backward_in.
+[[nodiscard]] constexpr Index bilinear_backward_room(Index n, Index inputs) noexcept {
+  return n * (3 * n + 2 * inputs);
+}
+
+/// discretize_bilinear_backward in scratch.
+template <FieldNumber T>
+[[nodiscard]] double bilinear_backward_in(const DenseSystem<const T>& system, double dt, double alpha,
+                                          const DenseSystem<const T>& bar, const DenseSystem<const T>& dbar,
+                                          const DenseSystem<T>& gradient, T* room, Index* swaps) noexcept {
+  const Index n = system.A.rows, inputs = system.B.cols;
+  const MatrixView<T> Z(room + n * n, n, n), z(Z.row(n), n, inputs);
+  const MatrixView<T> slope_A(z.row(n), n, n), slope_B(slope_A.row(n), n, inputs);
+  std::fill_n(slope_A.data, n * (n + inputs), T{});
+  for (Index i = 0; i < n; ++i) {
+    std::copy_n(dbar.A.row(i), n, Z.row(i));
+    std::copy_n(dbar.B.row(i), inputs, z.row(i));
+  }
+  const LuFactors<T> m = bilinear_denominator<T>(system.A, dt, alpha, room, swaps);
+  m.solve_adjoint(Z);
+  m.solve_adjoint(z);
+
+  add_adjoint_product<T>(alpha * dt, Z, bar.A, gradient.A);
+  add_adjoint_product<T>(alpha * dt, z, bar.B, gradient.A);
+  for (Index i = 0; i < n; ++i) {
+    for (Index j = 0; j < n; ++j) gradient.A(i, j) += (1 - alpha) * dt * Z(i, j);
+    for (Index j = 0; j < inputs; ++j) gradient.B(i, j) += dt * z(i, j);
+  }
+  plain_product_add<T>(slope_A, system.A, bar.A);
+  plain_product_add<T>(slope_B, system.A, bar.B);
+  return alpha * (real_product<T>(Z, slope_A) + real_product<T>(z, slope_B)) +
+         (1 - alpha) * real_product<T>(Z, system.A) + real_product<T>(z, system.B);
+}
+
 }  // namespace detail
 
 /// The generalised bilinear rule: Abar = M^-1 (I + (1 - alpha) dt A), Bbar = dt M^-1 B, M = I - alpha dt A, written to
@@ -75,13 +125,13 @@ template <FieldNumber T>
 void discretize_bilinear(const DenseSystem<const T>& system, double dt, double alpha, const DenseSystem<T>& bar) {
   detail::check_system("a system", system, system);
   detail::check_system("Abar and Bbar", bar, system);
-  detail::shifted_identity<T>((1 - alpha) * dt, system.A, bar.A);
-  for (Index i = 0; i < bar.B.rows; ++i) {
-    for (Index j = 0; j < bar.B.cols; ++j) bar.B(i, j) = dt * system.B(i, j);
+  const auto n = static_cast<std::size_t>(Index{system.A.rows});
+  std::vector<T> room(n * n);
+  std::vector<Index> swaps(n);
+  if (!detail::bilinear_in<T>(system, dt, alpha, bar, room.data(), swaps.data())) {
+    fail<ArgumentError>("discretize: expected a system for which I - alpha dt A can be inverted, found one of step " +
+                        std::to_string(dt) + " for which it cannot");
   }
-  const auto m = detail::bilinear_denominator<T>(system.A, dt, alpha);
-  m.solve(bar.A);
-  m.solve(bar.B);
 }
 
 /// Its backward pass: `bar` holds its results, `dbar` their cotangents G and g. With Z = M^-H G, z = M^-H g
@@ -95,28 +145,10 @@ template <FieldNumber T>
   detail::check_system("Abar and Bbar", bar, system);
   detail::check_system("cotangents of Abar and Bbar", dbar, system);
   detail::check_system("a gradient", gradient, system);
-  const Index n = system.A.rows, inputs = system.B.cols;
-  std::vector<T> memory(static_cast<std::size_t>(2 * n * (n + inputs)));
-  const MatrixView<T> Z(memory.data(), n, n), z(Z.row(n), n, inputs);
-  const MatrixView<T> slope_A(z.row(n), n, n), slope_B(slope_A.row(n), n, inputs);
-  for (Index i = 0; i < n; ++i) {
-    std::copy_n(dbar.A.row(i), n, Z.row(i));
-    std::copy_n(dbar.B.row(i), inputs, z.row(i));
-  }
-  const auto m = detail::bilinear_denominator<T>(system.A, dt, alpha);
-  m.solve_adjoint(Z);
-  m.solve_adjoint(z);
-
-  detail::add_adjoint_product<T>(alpha * dt, Z, bar.A, gradient.A);
-  detail::add_adjoint_product<T>(alpha * dt, z, bar.B, gradient.A);
-  for (Index i = 0; i < n; ++i) {
-    for (Index j = 0; j < n; ++j) gradient.A(i, j) += (1 - alpha) * dt * Z(i, j);
-    for (Index j = 0; j < inputs; ++j) gradient.B(i, j) += dt * z(i, j);
-  }
-  plain_product_add<T>(slope_A, system.A, bar.A);
-  plain_product_add<T>(slope_B, system.A, bar.B);
-  return alpha * (detail::real_product<T>(Z, slope_A) + detail::real_product<T>(z, slope_B)) +
-         (1 - alpha) * detail::real_product<T>(Z, system.A) + detail::real_product<T>(z, system.B);
+  const Index n = system.A.rows;
+  std::vector<T> room(static_cast<std::size_t>(detail::bilinear_backward_room(n, system.B.cols)));
+  std::vector<Index> swaps(static_cast<std::size_t>(n));
+  return detail::bilinear_backward_in<T>(system, dt, alpha, bar, dbar, gradient, room.data(), swaps.data());
 }
 
 }  // namespace stepscan::inline STEPSCAN_ISA
