@@ -112,10 +112,10 @@ class DiagonalMimoLayer : public Layer<Self, S, Features, Features> {
 
   [[nodiscard]] Index output_size() const noexcept { return self().input_size(); }
 
-  /// All zero.
+  /// All zero. A layer, which discretises in its step, and its plan make the same state.
   [[nodiscard]] State initial_state(Index batch) const {
     const Index states = self().state_size();
-    return {decltype(State::h)(batch, states), Scratch<S>(self().modes_room() + 2 * states * batch)};
+    return {decltype(State::h)(batch, states), Scratch<S>((4 + 2 * batch) * states)};
   }
 
  protected:
