@@ -188,14 +188,15 @@ struct SelectivePiece {
   }
 
   /// h = exp(dt A) h + dt u B and C h (2 Re of it where complex) for all tokens. With Keep, h moves on from row to row
-  /// of [tokens + 1, state_size, lanes], and the exponentials are kept beside it.
-  template <bool Broadcast, bool Keep = false>
+  /// of [tokens + 1, state_size, lanes], and the exponentials are kept beside it. With Spread, the states of a whole
+  /// strip stand in rows of all features.
+  template <bool Broadcast, bool Keep = false, bool Spread = false>
   void move_states(const Planes<const S*, P>& a, const Planes<S*, P>& h,
                    const Planes<S*, P>& decays = {}) const noexcept {
     if (load_tokens(a)) [[likely]] {
-      move_states_within<Broadcast, Keep, true>(a, h, decays);
+      move_states_within<Broadcast, Keep, Spread, true>(a, h, decays);
     } else {
-      move_states_within<Broadcast, Keep, false>(a, h, decays);
+      move_states_within<Broadcast, Keep, Spread, false>(a, h, decays);
     }
   }
 
@@ -218,11 +219,12 @@ struct SelectivePiece {
   }
 
  private:
-  template <bool Broadcast, bool Keep, bool InRange>
+  template <bool Broadcast, bool Keep, bool Spread, bool InRange>
   [[gnu::noinline, gnu::flatten]] void move_states_within(Planes<const S*, P> a, Planes<S*, P> h,
                                                           Planes<S*, P> decays) const noexcept {
     constexpr FullLanes<S> full;
     const Index state_size = p.layout.state_size, size = state_size * lanes;
+    const Index row = Spread ? p.layout.features : lanes;
     for (Index i = 0; i < tokens.size(); ++i) {
       const SelectiveWeights<S, P, Broadcast> w = weights<Broadcast>(tokens.begin + i);
       const SelectiveLanes<S> dt = load_channels(room.dt + i * lanes, lanes);
@@ -234,11 +236,12 @@ struct SelectivePiece {
       for (Index n = 0; n < state_size; ++n) {
         for_each_register([&](std::size_t r) {
           const Index lane = n * lanes + static_cast<Index>(r) * simd_width<S>;
+          const Index at = n * row + static_cast<Index>(r) * simd_width<S>;
           const Planes<Simd<S>, P> decay = selective_decay<InRange, S>(dt[r], load_planes(full, a, lane));
           Planes<Simd<S>, P> next = w.at(w.B, n, r);
           for (Simd<S>& plane : next) plane = dtu[r] * plane;
-          next = multiply_add(decay, load_planes(full, from, lane), next);
-          store_planes(full, h, lane, next);
+          next = multiply_add(decay, load_planes(full, from, at), next);
+          store_planes(full, h, at, next);
           if constexpr (Keep) store_planes(full, decays, i * size + lane, decay);
           read[r] = add_real_product(w.at(w.C, n, r), next, read[r]);
         });

@@ -243,13 +243,18 @@ void selective_scan_step(const SelectiveParameters<S, P>& p, const SelectiveInpu
   for (Index b = 0; b < in.u.batch; ++b) {
     layout.for_each_strip([&](const SelectiveStrip& strip, Index number) {
       const Planes<S*, P> states = advance(h, b * layout.state_size * layout.features + strip.first);
+      const detail::SelectivePiece<Math, S, P> piece{p, in, strip, number, b, {0, 1}, room};
+      if (in.B.data != nullptr && in.C.data != nullptr && strip.count == layout.lanes) {
+        piece.template move_states<true, false, true>(piece.A(), states);
+        piece.write_outputs(y);
+        return;
+      }
       for (std::size_t k = 0; k < P; ++k) {
         for (Index n = 0; n < layout.state_size; ++n) {
           store_channels(local[k] + n * layout.lanes, load_channels(states[k] + n * layout.features, strip.count),
                          layout.lanes);
         }
       }
-      const detail::SelectivePiece<Math, S, P> piece{p, in, strip, number, b, {0, 1}, room};
       if (in.B.data != nullptr && in.C.data != nullptr) {
         piece.template move_states<true>(piece.A(), local);
       } else {
