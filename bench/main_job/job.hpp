@@ -123,7 +123,7 @@ std::vector<Entry> affine_layers();
 std::vector<Entry> blocks();
 std::vector<Entry> selective_layers();
 std::vector<Entry> decay_layers();
-std::vector<Entry> mimo_layers();
+std::vector<Entry> state_space_layers();
 std::vector<Entry> attention_layers();
 std::vector<Entry> models();
 

@@ -1,0 +1,103 @@
+#include <stepscan/layers/dss_backward.hpp>
+#include <stepscan/layers/s4_backward.hpp>
+#include <stepscan/layers/s4d_backward.hpp>
+
+#include "support.hpp"
+
+/// State-space layers of time-invariant systems with 256 features and 64 numbers of state each: impulse responses, whole
+/// sequences in every form, with the making of the operators from the parameters and prepared, and one token.
+///
+/// Floors in float on AVX2, a product of 512 (134 M multiply-adds) as the yardstick: a kernel of S4D takes 2 N
+/// multiply-adds a tap and feature (67 M at 4,096 taps), Chunked<32> 16 + 2 * 64 a token and feature (151 M at 4,096
+/// tokens), Recurrent 6 a mode (201 M). A step reads 64 KiB of state and writes it, and reads 128 KiB of weights.
+namespace {
+
+using namespace bench;
+
+constexpr Index features = 256, state_size = 64;
+
+template <template <class, Index, Index, class> class Layer, class Form = Chunked<>>
+auto make() {
+  Layer<float, Dynamic, Dynamic, Form> layer(features, state_size);
+  initialize(layer, 1);
+  return layer;
+}
+
+using Sequences = Tensor<float, Dynamic, Dynamic, Dynamic>;
+
+template <class L>
+void add_kernel(const std::string& name, const L& layer, Index length) {
+  add(name_of(name, "Convolution", "kernel", {length, features, state_size}, 1), 1, static_cast<double>(length),
+      2.0 * static_cast<double>(length * features * state_size), [=] {
+        Tensor<float, Dynamic, Dynamic> response(features, length);
+        return [=, workspace = Workspace()]() mutable {
+          layer.kernel(MatrixView<float>(response), workspace);
+          benchmark::DoNotOptimize(response.data());
+        };
+      });
+}
+
+/// A layer works out its operators in every call, its plan has them.
+template <class Form, class L>
+void add_form(const std::string& name, const std::string& form, const L& layer, Index batch, Index time, int threads = 1) {
+  add(name_of(name, form, "scan", {batch, time, features, state_size}, threads), threads,
+      static_cast<double>(batch * time), 6.0 * static_cast<double>(batch * time * features * state_size), [=] {
+        Sequences x(batch, time, features), y(batch, time, features);
+        fill_uniform(x, 1);
+        auto state = layer.initial_state(batch);
+        return [=, workspace = Workspace()]() mutable {
+          layer.scan(state, x, y, workspace, Form{});
+          benchmark::DoNotOptimize(y.data());
+        };
+      });
+}
+
+template <class L>
+void add_training(const std::string& name, const L& layer, Index time) {
+  add(name_of(name, "Chunked", "forward_backward", {1, time, features, state_size}, 1), 1, static_cast<double>(time),
+      18.0 * static_cast<double>(time * features * state_size), [=] {
+        Sequences x(1, time, features), y(1, time, features), dx = x, dy = y;
+        fill_uniform(x, 1);
+        fill_uniform(dy, 1, 2);
+        const auto start = layer.initial_state(1);
+        return [=, tape = Tape<L>(), gradient = zeros_like(layer), dend = start, dstart = start]() mutable {
+          auto state = start;
+          layer.forward(state, x, y, tape);
+          layer.backward(tape, dy, dend, gradient, dx, dstart);
+          benchmark::DoNotOptimize(dx.data());
+        };
+      });
+}
+
+template <class L>
+void add_layer(const std::string& name, const L& layer) {
+  const auto plan = prepare(layer);
+  add_step(name, plan, 1, 6.0 * features * state_size);
+  for (const Index time : {4096, 16384}) {
+    add_kernel(name, layer, time);
+    add_form<Chunked<>>(name, "Chunked", layer, 1, time);
+    add_form<Chunked<>>(name + "_plan", "Chunked", plan, 1, time);
+    add_form<Recurrent>(name + "_plan", "Recurrent", plan, 1, time);
+    add_form<Convolution>(name + "_plan", "Convolution", plan, 1, time);
+    add_form<Parallel<>>(name + "_plan", "Parallel", plan, 1, time, 2);
+  }
+  // where which form pays
+  for (Index time = 16; time <= 1024; time *= 4) {
+    add_form<Chunked<>>(name + "_plan", "Chunked", plan, 1, time);
+    add_form<Recurrent>(name + "_plan", "Recurrent", plan, 1, time);
+    add_form<Convolution>(name + "_plan", "Convolution", plan, 1, time);
+  }
+  add_training(name, layer, 4096);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  add_matrix_product();
+  add_layer("s4d", make<S4d>());
+  add_layer("dss", make<Dss>());
+  add_layer("s4", make<S4>());
+  add_form<Chunked<>>("s4d_plan", "Chunked", prepare(make<S4d>()), 1, 1048576);
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+}
