@@ -29,12 +29,14 @@ memory filled(const dnnl::engine& engine, const memory::desc& description, doubl
   memory values(description, engine);
   Random random(1);
   auto* data = static_cast<float*>(values.get_data_handle());
-  for (std::size_t i = 0; i < description.get_size() / sizeof(float); ++i) data[i] = static_cast<float>(random.uniform(-bound, bound));
+  for (std::size_t i = 0; i < description.get_size() / sizeof(float); ++i)
+    data[i] = static_cast<float>(random.uniform(-bound, bound));
   return values;
 }
 
 /// The random weights in the primitive's own layout.
-memory packed(Primitive& p, const memory::desc& wanted, const memory::dims& dims, memory::format_tag tag, double bound) {
+memory packed(Primitive& p, const memory::desc& wanted, const memory::dims& dims, memory::format_tag tag,
+              double bound) {
   memory plain = filled(p.engine, {dims, memory::data_type::f32, tag}, bound);
   memory result(wanted, p.engine);
   dnnl::reorder(plain, result).execute(p.stream, plain, result);
@@ -49,13 +51,16 @@ Primitive make(bool lstm, Index batch, Index time, Index inputs, Index hidden) {
   const Index gates = lstm ? 4 : 3;
   const memory::desc x({time, batch, inputs}, f32, tag::tnc), y({time, batch, hidden}, f32, tag::tnc);
   const memory::desc state({1, 1, batch, hidden}, f32, tag::ldnc), bias({1, 1, 4, hidden}, f32, tag::ldgo);
-  const memory::desc weights_x({1, 1, inputs, gates, hidden}, f32, tag::any), weights_h({1, 1, hidden, gates, hidden}, f32, tag::any);
+  const memory::desc weights_x({1, 1, inputs, gates, hidden}, f32, tag::any),
+      weights_h({1, 1, hidden, gates, hidden}, f32, tag::any);
   const auto inference = dnnl::prop_kind::forward_inference;
   const auto forwards = dnnl::rnn_direction::unidirectional_left2right;
   const double bound = 1 / std::sqrt(static_cast<double>(hidden));
   const auto bind = [&](const auto& description) {
-    p.arguments[DNNL_ARG_WEIGHTS_LAYER] = packed(p, description.weights_layer_desc(), {1, 1, inputs, gates, hidden}, tag::ldigo, bound);
-    p.arguments[DNNL_ARG_WEIGHTS_ITER] = packed(p, description.weights_iter_desc(), {1, 1, hidden, gates, hidden}, tag::ldigo, bound);
+    p.arguments[DNNL_ARG_WEIGHTS_LAYER] =
+        packed(p, description.weights_layer_desc(), {1, 1, inputs, gates, hidden}, tag::ldigo, bound);
+    p.arguments[DNNL_ARG_WEIGHTS_ITER] =
+        packed(p, description.weights_iter_desc(), {1, 1, hidden, gates, hidden}, tag::ldigo, bound);
     p.arguments[DNNL_ARG_BIAS] = filled(p.engine, bias, bound);
     p.arguments[DNNL_ARG_SRC_LAYER] = filled(p.engine, x, 1);
     p.arguments[DNNL_ARG_DST_LAYER] = filled(p.engine, y, 0);
@@ -70,7 +75,8 @@ Primitive make(bool lstm, Index batch, Index time, Index inputs, Index hidden) {
     p.arguments[DNNL_ARG_DST_ITER_C] = filled(p.engine, state, 0);
     p.primitive = dnnl::lstm_forward(description);
   } else {
-    const dnnl::lbr_gru_forward::primitive_desc description({inference, forwards, x, state, weights_x, weights_h, bias, y, state}, p.engine);
+    const dnnl::lbr_gru_forward::primitive_desc description(
+        {inference, forwards, x, state, weights_x, weights_h, bias, y, state}, p.engine);
     bind(description);
     p.primitive = dnnl::lbr_gru_forward(description);
   }

@@ -4,8 +4,8 @@
 
 #include "support.hpp"
 
-/// State-space layers of time-invariant systems with 256 features and 64 numbers of state each: impulse responses, whole
-/// sequences in every form, with the making of the operators from the parameters and prepared, and one token.
+/// State-space layers of time-invariant systems with 256 features and 64 numbers of state each: impulse responses,
+/// whole sequences in every form, with the making of the operators from the parameters and prepared, and one token.
 ///
 /// Floors in float on AVX2, a product of 512 (134 M multiply-adds) as the yardstick: a kernel of S4D takes 2 N
 /// multiply-adds a tap and feature (67 M at 4,096 taps), Chunked<32> 16 + 2 * 64 a token and feature (151 M at 4,096
@@ -39,7 +39,8 @@ void add_kernel(const std::string& name, const L& layer, Index length) {
 
 /// A layer works out its operators in every call, its plan has them.
 template <class Form, class L>
-void add_form(const std::string& name, const std::string& form, const L& layer, Index batch, Index time, int threads = 1) {
+void add_form(const std::string& name, const std::string& form, const L& layer, Index batch, Index time,
+              int threads = 1) {
   add(name_of(name, form, "scan", {batch, time, features, state_size}, threads), threads,
       static_cast<double>(batch * time), 6.0 * static_cast<double>(batch * time * features * state_size), [=] {
         Sequences x(batch, time, features), y(batch, time, features);

@@ -28,7 +28,8 @@ void fill_uniform(TensorType& tensor, double bound, std::uint64_t seed = 1) {
 }
 
 /// Registers a benchmark of `body()`, which processes `tokens` tokens and `flops` floating-point operations a call.
-/// One-thread cases report processor time, so that a neighbour on the same core does not count; others report wall time.
+/// One-thread cases report processor time, so that a neighbour on the same core does not count; others report wall
+/// time.
 template <class Make>
 void add(const std::string& name, int threads, double tokens, double flops, Make make) {
   auto* registered = benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
@@ -77,8 +78,8 @@ void add_step(const std::string& layer, const Plan& plan, Index batch, double fl
 
 /// A whole sequence of a prepared layer in its own form.
 template <class Plan>
-void add_scan(const std::string& layer, const std::string& form, const Plan& plan, Index batch, Index time, double flops,
-              int threads) {
+void add_scan(const std::string& layer, const std::string& form, const Plan& plan, Index batch, Index time,
+              double flops, int threads) {
   const double tokens = static_cast<double>(batch * time);
   add(name_of(layer, form, "scan", {batch, time, plan.input_size(), plan.output_size()}, threads), threads, tokens,
       flops * tokens, [=] {

@@ -14,21 +14,21 @@ namespace main_job {
 using namespace stepscan;
 
 struct Options {
-  std::string layer;         ///< run only layers whose name contains this
+  std::string layer;  ///< run only layers whose name contains this
   Index batch = 4;
   Index time = 1024;
-  Index width = 64;          ///< features in and out
+  Index width = 64;  ///< features in and out
   int threads = 2;
-  double seconds = 0.3;      ///< how long each form is timed
-  std::string json;          ///< file for the results
+  double seconds = 0.3;  ///< how long each form is timed
+  std::string json;      ///< file for the results
 };
 
 struct Row {
   std::string layer;
   std::string form;
   double tokens_per_second = 0;
-  double ratio = 1;          ///< to the first form, Recurrent
-  double difference = 0;     ///< largest |y - y of Recurrent|
+  double ratio = 1;       ///< to the first form, Recurrent
+  double difference = 0;  ///< largest |y - y of Recurrent|
 };
 
 /// Makes the value of an input feature valid: a log decay must not be positive.
@@ -78,7 +78,8 @@ void run_forms(const std::string& name, const Plan& plan, const Options& options
     plan.scan(state, x, y, workspace, form);
     if (rows.size() == before) first = y;
     double difference = 0;
-    for (Index i = 0; i < y.size(); ++i) difference = std::fmax(difference, std::fabs(static_cast<double>(y[i] - first[i])));
+    for (Index i = 0; i < y.size(); ++i)
+      difference = std::fmax(difference, std::fabs(static_cast<double>(y[i] - first[i])));
     long tokens = 0;
     const auto start = Clock::now();
     double elapsed = 0;
@@ -100,10 +101,11 @@ struct Entry {
   std::function<void(const Options&, const Progress&, std::vector<Row>&)> run;
 };
 
-/// An entry for the layer that `make(width)` assembles, with fresh parameters; inputs from `first_log_decay(width)` on are
-/// log decays.
+/// An entry for the layer that `make(width)` assembles, with fresh parameters; inputs from `first_log_decay(width)` on
+/// are log decays.
 template <class Make>
-[[nodiscard]] Entry entry(const std::string& name, Make make, const std::function<Index(Index width)>& first_log_decay = {}) {
+[[nodiscard]] Entry entry(const std::string& name, Make make,
+                          const std::function<Index(Index width)>& first_log_decay = {}) {
   return {name, [=](const Options& options, const Progress& progress, std::vector<Row>& rows) {
             auto layer = make(options.width);
             initialize(layer, 1);

@@ -32,8 +32,8 @@ bool write_json(const Options& options, const std::vector<Row>& rows) {
                        {"ratio_to_recurrent", row.ratio},
                        {"largest_difference", row.difference}});
   }
-  const nlohmann::json document = {{"batch", options.batch},     {"time", options.time},     {"width", options.width},
-                                   {"threads", options.threads}, {"scalar", "float"}, {"results", results}};
+  const nlohmann::json document = {{"batch", options.batch},     {"time", options.time}, {"width", options.width},
+                                   {"threads", options.threads}, {"scalar", "float"},    {"results", results}};
   std::ofstream file(options.json);
   file << document.dump(2) << '\n';
   return file.good();
@@ -48,13 +48,18 @@ int main(int argc, char** argv) {
   app.add_option("--layer", options.layer, "only layers whose name contains this");
   app.add_option("--batch", options.batch, "sequences at once")->capture_default_str()->check(CLI::Range(1, 4096));
   app.add_option("--time", options.time, "tokens per sequence")->capture_default_str()->check(CLI::Range(1, 1 << 24));
-  app.add_option("--width", options.width, "features in and out, a multiple of 4")->capture_default_str()->check(CLI::Range(4, 4096));
+  app.add_option("--width", options.width, "features in and out, a multiple of 4")
+      ->capture_default_str()
+      ->check(CLI::Range(4, 4096));
   app.add_option("--threads", options.threads, "threads of a scan")->capture_default_str()->check(CLI::Range(1, 1024));
-  app.add_option("--seconds", options.seconds, "how long each form is timed")->capture_default_str()->check(CLI::Range(0.001, 3600.0));
+  app.add_option("--seconds", options.seconds, "how long each form is timed")
+      ->capture_default_str()
+      ->check(CLI::Range(0.001, 3600.0));
   app.add_option("--json", options.json, "file for the results");
   CLI11_PARSE(app, argc, argv);
   if (options.width % 4 != 0) {
-    std::fprintf(stderr, "--width: expected a multiple of 4 (the layers with heads have 4), found %td\n", options.width);
+    std::fprintf(stderr, "--width: expected a multiple of 4 (the layers with heads have 4), found %td\n",
+                 options.width);
     return 1;
   }
   stepscan::set_max_threads(options.threads);
@@ -76,14 +81,16 @@ int main(int argc, char** argv) {
   std::vector<Row> rows;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const auto progress = [&](const std::string& layer, const std::string& form) {
-      if (terminal) std::fprintf(stderr, "\r\033[K[%zu/%zu] %s, %s", i + 1, entries.size(), layer.c_str(), form.c_str());
+      if (terminal)
+        std::fprintf(stderr, "\r\033[K[%zu/%zu] %s, %s", i + 1, entries.size(), layer.c_str(), form.c_str());
     };
     if (!terminal) std::fprintf(stderr, "[%zu/%zu] %s\n", i + 1, entries.size(), entries[i].name.c_str());
     entries[i].run(options, progress, rows);
   }
   if (terminal) std::fprintf(stderr, "\r\033[K");
 
-  std::printf("float, batch %td, %td tokens, width %td, %d thread(s)\n", options.batch, options.time, options.width, options.threads);
+  std::printf("float, batch %td, %td tokens, width %td, %d thread(s)\n", options.batch, options.time, options.width,
+              options.threads);
   print_table(rows);
   if (!options.json.empty() && !write_json(options, rows)) {
     std::fprintf(stderr, "cannot write %s\n", options.json.c_str());

@@ -1,5 +1,5 @@
-#include <stepscan/layers/lstm.hpp>
 #include <stepscan/layers/linear.hpp>
+#include <stepscan/layers/lstm.hpp>
 #include <stepscan/models/bidirectional.hpp>
 #include <stepscan/models/residual.hpp>
 #include <stepscan/models/sequential.hpp>
@@ -11,10 +11,12 @@ std::vector<main_job::Entry> main_job::models() {
   using DynamicLinear = Linear<float, Dynamic, Dynamic>;
   return {
       entry("linear", [](Index width) { return DynamicLinear(width, width); }),
-      entry("sequential(lstm, lstm, linear)", [](Index width) {
-        return Sequential(DynamicLstm(width, width), DynamicLstm(width, width), DynamicLinear(width, width));
-      }),
+      entry("sequential(lstm, lstm, linear)",
+            [](Index width) {
+              return Sequential(DynamicLstm(width, width), DynamicLstm(width, width), DynamicLinear(width, width));
+            }),
       entry("residual(lstm)", [](Index width) { return Residual(DynamicLstm(width, width)); }),
-      entry("bidirectional(lstm)", [](Index width) { return Bidirectional(DynamicLstm(width, width), DynamicLstm(width, width)); }),
+      entry("bidirectional(lstm)",
+            [](Index width) { return Bidirectional(DynamicLstm(width, width), DynamicLstm(width, width)); }),
   };
 }

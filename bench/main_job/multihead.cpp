@@ -9,9 +9,15 @@ std::vector<main_job::Entry> main_job::multihead_layers() {
   constexpr Index heads = 4;
   return {
       entry("slstm", [](Index width) { return Slstm<float, Dynamic, Dynamic, Dynamic>(width, heads, width / heads); }),
-      entry("slstm, floor one", [](Index width) { return Slstm<float, Dynamic, Dynamic, Dynamic, NormalizerFloor::one>(width, heads, width / heads); }),
-      entry("multihead_lstm", [](Index width) { return MultiheadLstm<float, Dynamic, Dynamic, Dynamic>(width, heads, width / heads); }),
-      entry("multihead_gru", [](Index width) { return MultiheadGru<float, Dynamic, Dynamic, Dynamic>(width, heads, width / heads); }),
-      entry("multihead_elman", [](Index width) { return MultiheadElman<float, Dynamic, Dynamic, Dynamic>(width, heads, width / heads); }),
+      entry("slstm, floor one",
+            [](Index width) {
+              return Slstm<float, Dynamic, Dynamic, Dynamic, NormalizerFloor::one>(width, heads, width / heads);
+            }),
+      entry("multihead_lstm",
+            [](Index width) { return MultiheadLstm<float, Dynamic, Dynamic, Dynamic>(width, heads, width / heads); }),
+      entry("multihead_gru",
+            [](Index width) { return MultiheadGru<float, Dynamic, Dynamic, Dynamic>(width, heads, width / heads); }),
+      entry("multihead_elman",
+            [](Index width) { return MultiheadElman<float, Dynamic, Dynamic, Dynamic>(width, heads, width / heads); }),
   };
 }

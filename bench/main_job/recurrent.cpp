@@ -10,6 +10,7 @@ std::vector<main_job::Entry> main_job::recurrent_layers() {
       entry("gru", [](Index width) { return Gru<float, Dynamic, Dynamic>(width, width); }),
       entry("gru, reset before", [](Index width) { return Gru<float, Dynamic, Dynamic, Reset::before>(width, width); }),
       entry("elman_rnn, tanh", [](Index width) { return ElmanRnn<float, Dynamic, Dynamic>(width, width); }),
-      entry("elman_rnn, relu", [](Index width) { return ElmanRnn<float, Dynamic, Dynamic, ReluActivation>(width, width); }),
+      entry("elman_rnn, relu",
+            [](Index width) { return ElmanRnn<float, Dynamic, Dynamic, ReluActivation>(width, width); }),
   };
 }

@@ -1,7 +1,7 @@
 #pragma once
 
-/// All of stepscan but what needs an optional dependency (JSON: the file formats in io/). Programs that care about their
-/// compile time include the layers they use.
+/// All of stepscan but what needs an optional dependency (JSON: the file formats in io/). Programs that care about
+/// their compile time include the layers they use.
 
 #include <stepscan/core/denormals.hpp>
 #include <stepscan/core/random.hpp>

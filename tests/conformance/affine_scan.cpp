@@ -25,10 +25,18 @@ struct Arrays {
     planes.fill(std::vector<S>(static_cast<std::size_t>(batch * time * features)));
   }
 
-  [[nodiscard]] auto sequences() { return each([&](S* data) { return SequenceView<S>(data, batch, time, features); }); }
-  [[nodiscard]] auto inputs() { return each([&](S* data) { return SequenceView<const S>(data, batch, time, features); }); }
-  [[nodiscard]] auto states() { return each([&](S* data) { return MatrixView<S>(data, batch, features); }); }
-  [[nodiscard]] auto start() { return each([&](S* data) { return MatrixView<const S>(data, batch, features); }); }
+  [[nodiscard]] auto sequences() {
+    return each([&](S* data) { return SequenceView<S>(data, batch, time, features); });
+  }
+  [[nodiscard]] auto inputs() {
+    return each([&](S* data) { return SequenceView<const S>(data, batch, time, features); });
+  }
+  [[nodiscard]] auto states() {
+    return each([&](S* data) { return MatrixView<S>(data, batch, features); });
+  }
+  [[nodiscard]] auto start() {
+    return each([&](S* data) { return MatrixView<const S>(data, batch, features); });
+  }
 
  private:
   template <class View>
@@ -46,7 +54,8 @@ std::string plane_name(const std::string& name, std::size_t plane) {
 
 /// A tensor of the case; zeros when an optional one is not there.
 template <Scalar S, std::size_t P>
-void read(Case& golden, const std::string& name, const std::vector<Index>& shape, Arrays<S, P>& to, bool optional = false) {
+void read(Case& golden, const std::string& name, const std::vector<Index>& shape, Arrays<S, P>& to,
+          bool optional = false) {
   for (std::size_t k = 0; k < P; ++k) {
     const std::string plane = plane_name<P>(name, k);
     if (optional && !golden.has(plane)) continue;
@@ -102,22 +111,24 @@ class AffineCase {
  private:
   static Index matrix_columns(const Case& golden) {
     const std::vector<Index>& shape = golden.shape(plane_name<P>("in/v", 0));
-    if (shape.size() != 4) stepscan::fail<ShapeError>("in/v: expected [batch, time, n, m], found " + stepscan::shape_text(shape));
+    if (shape.size() != 4)
+      stepscan::fail<ShapeError>("in/v: expected [batch, time, n, m], found " + stepscan::shape_text(shape));
     return shape[3];
   }
 
   void scan(Arrays<S, P>& h, Arrays<S, P>& end, const ScanSchedule& schedule, stepscan::Workspace& workspace) {
     if constexpr (Dense) {
-      stepscan::affine_scan_dense<S, P>(size_, a_.inputs(), v_.inputs(), end.states(), h.sequences(), schedule, workspace);
+      stepscan::affine_scan_dense<S, P>(size_, a_.inputs(), v_.inputs(), end.states(), h.sequences(), schedule,
+                                        workspace);
     } else {
       stepscan::affine_scan<S, P>(a_.inputs(), v_.inputs(), end.states(), h.sequences(), schedule, workspace);
     }
   }
-  void scan_backward(Arrays<S, P>& h, Arrays<S, P>& dstart, Arrays<S, P>& da, Arrays<S, P>& dv, const ScanSchedule& schedule,
-                     stepscan::Workspace& workspace) {
+  void scan_backward(Arrays<S, P>& h, Arrays<S, P>& dstart, Arrays<S, P>& da, Arrays<S, P>& dv,
+                     const ScanSchedule& schedule, stepscan::Workspace& workspace) {
     if constexpr (Dense) {
-      stepscan::affine_scan_dense_backward<S, P>(size_, a_.inputs(), h.inputs(), start_.start(), dh_.inputs(), dstart.states(),
-                                                 da.sequences(), dv.sequences(), schedule, workspace);
+      stepscan::affine_scan_dense_backward<S, P>(size_, a_.inputs(), h.inputs(), start_.start(), dh_.inputs(),
+                                                 dstart.states(), da.sequences(), dv.sequences(), schedule, workspace);
     } else {
       stepscan::affine_scan_backward<S, P>(a_.inputs(), h.inputs(), start_.start(), dh_.inputs(), dstart.states(),
                                            da.sequences(), dv.sequences(), schedule, workspace);
@@ -140,7 +151,8 @@ void run_of(Case& golden, Session& session, const Sizes& sizes) {
   const std::vector<Index>& shape = golden.shape(plane_name<P>("in/a", 0));
   if (shape.size() < 3 || shape[0] != sizes.batch || shape[1] != sizes.time || shape[2] != sizes.size) {
     stepscan::fail<ShapeError>("in/a: expected [batch, time, state_size, ...] of " +
-                               stepscan::shape_text({sizes.batch, sizes.time, sizes.size}) + ", found " + stepscan::shape_text(shape));
+                               stepscan::shape_text({sizes.batch, sizes.time, sizes.size}) + ", found " +
+                               stepscan::shape_text(shape));
   }
   AffineCase<S, P, Dense> affine(golden, sizes.batch, sizes.time, sizes.size);
   golden.check_all_read();

@@ -32,7 +32,8 @@ const nlohmann::json& Config::value(const std::string& key, const char* expected
 }
 
 Index Config::size(const std::string& key, Index least) {
-  const auto number = value(key, "an integer", [](const nlohmann::json& v) { return v.is_number_integer(); }).get<std::int64_t>();
+  const auto number =
+      value(key, "an integer", [](const nlohmann::json& v) { return v.is_number_integer(); }).get<std::int64_t>();
   if (number < least || number >= size_limit) {
     stepscan::fail<FileError>("config: \"" + key + "\": expected a size from " + std::to_string(least) + " to " +
                               std::to_string(size_limit - 1) + ", found " + std::to_string(number));
@@ -54,7 +55,8 @@ double Config::number(const std::string& key) {
 
 std::vector<double> Config::numbers(const std::string& key) {
   const nlohmann::json& list = value(key, "a list of numbers or null", [](const nlohmann::json& v) {
-    return v.is_null() || (v.is_array() && std::all_of(v.begin(), v.end(), [](const auto& x) { return x.is_number(); }));
+    return v.is_null() ||
+           (v.is_array() && std::all_of(v.begin(), v.end(), [](const auto& x) { return x.is_number(); }));
   });
   return list.is_null() ? std::vector<double>() : list.get<std::vector<double>>();
 }
@@ -67,7 +69,8 @@ std::size_t Config::choice(const std::string& key, const std::vector<std::string
   const std::string chosen = text(key);
   const auto at = std::find(choices.begin(), choices.end(), chosen);
   if (at == choices.end()) {
-    stepscan::fail<FileError>("config: \"" + key + "\": expected one of " + joined(choices) + ", found \"" + chosen + "\"");
+    stepscan::fail<FileError>("config: \"" + key + "\": expected one of " + joined(choices) + ", found \"" + chosen +
+                              "\"");
   }
   return static_cast<std::size_t>(at - choices.begin());
 }
@@ -83,7 +86,8 @@ std::vector<std::string> Config::unread() const {
 Case::Case(const std::filesystem::path& path) : file_(stepscan::SafetensorsFile::open(path)) {
   const auto text = [&](const char* key) {
     const auto found = file_.metadata().find(key);
-    if (found == file_.metadata().end()) stepscan::fail<FileError>("__metadata__: expected \"" + std::string(key) + "\", found none");
+    if (found == file_.metadata().end())
+      stepscan::fail<FileError>("__metadata__: expected \"" + std::string(key) + "\", found none");
     return found->second;
   };
   for (const auto& [name, tensor] : file_.tensors()) {

@@ -76,7 +76,9 @@ class Case {
   [[nodiscard]] std::vector<std::string> expected_names(bool gradients) const;
   [[nodiscard]] std::vector<double> expected(const std::string& name) const;
   /// Whether a result is a selection, which has to be equal.
-  [[nodiscard]] bool is_selection(const std::string& name) const { return !stepscan::is_floating(file_.tensor(name).dtype); }
+  [[nodiscard]] bool is_selection(const std::string& name) const {
+    return !stepscan::is_floating(file_.tensor(name).dtype);
+  }
 
   /// Strong gates or large values, as the file's name says: float may be less exact.
   [[nodiscard]] bool is_strong() const { return strong_; }

@@ -91,7 +91,8 @@ void run_file(const std::string& file, const Options& options, const std::vector
     try {
       Case golden(file);
       Session session(golden, options, scalar, file, tally);
-      const auto family = std::find_if(families.begin(), families.end(), [&](const Family& f) { return f.layer == golden.layer; });
+      const auto family =
+          std::find_if(families.begin(), families.end(), [&](const Family& f) { return f.layer == golden.layer; });
       try {
         if (family == families.end()) stepscan::fail<FileError>("unknown layer");
         (scalar == "float" ? family->in_float : family->in_double)(golden, session);

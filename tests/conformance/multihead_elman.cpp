@@ -7,8 +7,8 @@ namespace {
 
 template <Scalar S>
 void run_case(Case& golden, Session& session) {
-  run_heads<stepscan::MultiheadElman<S, Dynamic, Dynamic, Dynamic>, stepscan::MultiheadElmanOnGates<S, Dynamic, Dynamic>>(
-      golden, session, {1, 1, 1});
+  run_heads<stepscan::MultiheadElman<S, Dynamic, Dynamic, Dynamic>,
+            stepscan::MultiheadElmanOnGates<S, Dynamic, Dynamic>>(golden, session, {1, 1, 1});
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ struct RecurrentSizes {
 };
 
 inline RecurrentSizes read_recurrent_sizes(Config& config) {
-  return {config.size("input_size"),   config.size("hidden_size"), config.size("num_layers"),
+  return {config.size("input_size"),    config.size("hidden_size"), config.size("num_layers"),
           config.flag("bidirectional"), config.flag("bias"),        config.flag("batch_first")};
 }
 
@@ -50,7 +50,8 @@ inline void check_states(const Case& golden, const RecurrentSizes& sizes) {
   for (const char* name : {"in/state.h", "in/state.c", "out/state.h", "out/state.c", "cot/state.h", "cot/state.c"}) {
     if (!golden.has(name)) continue;
     const std::vector<Index>& x = golden.shape("in/x");
-    golden.require_shape(name, {sizes.layers * directions, x.size() == 3 ? x[sizes.batch_first ? 0 : 1] : 0, sizes.hidden});
+    golden.require_shape(name,
+                         {sizes.layers * directions, x.size() == 3 ? x[sizes.batch_first ? 0 : 1] : 0, sizes.hidden});
   }
 }
 
@@ -83,7 +84,8 @@ void run_recurrent(Case& golden, Session& session, const RecurrentSizes& sizes, 
   const auto inputs = [&](Index l, Index directions) { return l == 0 ? sizes.inputs : directions * sizes.hidden; };
   if (sizes.bidirectional) {
     Stack<stepscan::Bidirectional<L>> stack;
-    for (Index l = 0; l < sizes.layers; ++l) stack.layers.emplace_back(L(inputs(l, 2), sizes.hidden), L(inputs(l, 2), sizes.hidden));
+    for (Index l = 0; l < sizes.layers; ++l)
+      stack.layers.emplace_back(L(inputs(l, 2), sizes.hidden), L(inputs(l, 2), sizes.hidden));
     name_tensors(stack, sizes);
     run_stack(golden, session, stack);
   } else {

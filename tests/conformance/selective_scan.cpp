@@ -7,7 +7,8 @@ namespace conformance {
 namespace {
 
 /// The planes of a tensor of a case under a prefix; one that the case has as real numbers has no imaginary plane.
-std::vector<std::string> planes_of(const Case& golden, const std::string& prefix, const std::string& name, bool complex) {
+std::vector<std::string> planes_of(const Case& golden, const std::string& prefix, const std::string& name,
+                                   bool complex) {
   if (!complex) return {name};
   return golden.has(prefix + name) ? std::vector<std::string>{name, ""}
                                    : std::vector<std::string>{name + ".re", name + ".im"};
@@ -38,7 +39,8 @@ void run_of(Case& golden, Session& session) {
   stack.layers.emplace_back(features, states, groups, options);
   stack.parts = {{"u", features}, {"delta", features}};
   const auto add_weights = [&](const char* name) {
-    for (const std::string& plane : planes_of(golden, "in/", name, complex)) stack.parts.push_back({plane, groups * states});
+    for (const std::string& plane : planes_of(golden, "in/", name, complex))
+      stack.parts.push_back({plane, groups * states});
   };
   if (options.variable_B) add_weights("B");
   if (options.variable_C) add_weights("C");

@@ -47,7 +47,8 @@ void Session::report(const std::string& form, double allowed, const Worst& worst
 
 void Session::fail(const std::string& form, const std::string& reason) {
   ++tally_.failed;
-  std::printf("FAIL %s %s %s (%s) %s\n", case_.layer.c_str(), form.c_str(), scalar_.c_str(), reason.c_str(), file_.c_str());
+  std::printf("FAIL %s %s %s (%s) %s\n", case_.layer.c_str(), form.c_str(), scalar_.c_str(), reason.c_str(),
+              file_.c_str());
 }
 
 }  // namespace conformance

@@ -66,8 +66,8 @@ class Session {
     std::string name = "nothing compared";
   };
 
-  /// How far results may lie from the case's: see the goldens' conventions. Iterative forms stop at a tolerance of their
-  /// own, 1e-10 or 1e-5 in the last change, which their slower contraction multiplies.
+  /// How far results may lie from the case's: see the goldens' conventions. Iterative forms stop at a tolerance of
+  /// their own, 1e-10 or 1e-5 in the last change, which their slower contraction multiplies.
   [[nodiscard]] double tolerance(bool iterative) const {
     if (scalar_ == "double") return iterative ? 1e-7 : 1e-9;
     return iterative || case_.is_strong() ? 2e-3 : 2e-4;

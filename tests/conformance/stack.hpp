@@ -64,7 +64,8 @@ StackProblem<L> read_problem(Case& golden, const Stack<L>& stack) {
 }
 
 template <class L>
-Results outputs_of(const Stack<L>& stack, const Sequence<typename L::scalar_type>& y, const std::vector<typename L::State>& end) {
+Results outputs_of(const Stack<L>& stack, const Sequence<typename L::scalar_type>& y,
+                   const std::vector<typename L::State>& end) {
   Results results;
   add_sequence(results, "out/y", y, stack.time_major);
   for (std::size_t l = 0; l < end.size(); ++l) add_tree(results, "out/state.", stack.state, l, end[l]);
@@ -142,20 +143,26 @@ void run_stack(Case& golden, Session& session, Stack<L>& stack) {
   for_each_form<typename L::Forms>([&]<class Traits>(Traits) {
     session.form(Traits::name, Traits::iterative, [&](const auto& compare) {
       for_each_way<Traits>([&](const auto& form) {
-        compare(detail::through_layers(stack, problem, [&](std::size_t l, auto& state, const auto& x, auto& y) {
-          stack.layers[l].scan(state, x, y, form);
-        }), false);
-        compare(detail::through_layers(stack, problem, [&](std::size_t l, auto& state, const auto& x, auto& y) {
-          plans[l].scan(state, x, y, form);
-        }), false);
+        compare(detail::through_layers(stack, problem,
+                                       [&](std::size_t l, auto& state, const auto& x, auto& y) {
+                                         stack.layers[l].scan(state, x, y, form);
+                                       }),
+                false);
+        compare(detail::through_layers(
+                    stack, problem,
+                    [&](std::size_t l, auto& state, const auto& x, auto& y) { plans[l].scan(state, x, y, form); }),
+                false);
         if (golden.has_gradients()) compare(detail::train(stack, problem, form), true);
       });
       if constexpr (L::causal && std::is_same_v<Traits, FormTraits<stepscan::Recurrent>>) {
-        compare(detail::through_layers(stack, problem, [&](std::size_t l, auto& state, const auto& x, auto& y) {
-          const stepscan::SequenceView in(x);
-          const stepscan::SequenceView out(y);
-          for (Index t = 0; t < in.time; ++t) plans[l].step(state, in.frame(t), out.frame(t));
-        }), false);
+        compare(detail::through_layers(stack, problem,
+                                       [&](std::size_t l, auto& state, const auto& x, auto& y) {
+                                         const stepscan::SequenceView in(x);
+                                         const stepscan::SequenceView out(y);
+                                         for (Index t = 0; t < in.time; ++t)
+                                           plans[l].step(state, in.frame(t), out.frame(t));
+                                       }),
+                false);
       }
     });
   });

@@ -43,32 +43,37 @@ Index place_of(const Place& place, const Shape& shape, Index i) {
 /// Reads the tensors of a tree that are in the case under `prefix`.
 template <class Tree>
 void read_tree(Case& golden, const std::string& prefix, const Naming& naming, std::size_t layer, Tree& tree) {
-  stepscan::for_each_tensor([&](const stepscan::Path& path, auto& tensor) {
-    const auto place = naming(layer, path.str());
-    if (!place || !golden.has(prefix + place->name)) return;
-    const std::vector<double> values = golden.values(prefix + place->name);
-    if (static_cast<Index>(values.size()) != tensor.size() * place->parts) {
-      stepscan::fail<ShapeError>(prefix + place->name + ": expected " + std::to_string(tensor.size() * place->parts) +
-                                 " numbers, found " + std::to_string(values.size()));
-    }
-    for (Index i = 0; i < tensor.size(); ++i) {
-      using S = typename std::remove_cvref_t<decltype(tensor)>::value_type;
-      const Index at = place->part * tensor.size() + place_of(*place, tensor.shape(), i);
-      tensor[i] = static_cast<S>(values[static_cast<std::size_t>(at)]);
-    }
-  }, tree);
+  stepscan::for_each_tensor(
+      [&](const stepscan::Path& path, auto& tensor) {
+        const auto place = naming(layer, path.str());
+        if (!place || !golden.has(prefix + place->name)) return;
+        const std::vector<double> values = golden.values(prefix + place->name);
+        if (static_cast<Index>(values.size()) != tensor.size() * place->parts) {
+          stepscan::fail<ShapeError>(prefix + place->name + ": expected " +
+                                     std::to_string(tensor.size() * place->parts) + " numbers, found " +
+                                     std::to_string(values.size()));
+        }
+        for (Index i = 0; i < tensor.size(); ++i) {
+          using S = typename std::remove_cvref_t<decltype(tensor)>::value_type;
+          const Index at = place->part * tensor.size() + place_of(*place, tensor.shape(), i);
+          tensor[i] = static_cast<S>(values[static_cast<std::size_t>(at)]);
+        }
+      },
+      tree);
 }
 
 /// Adds the tensors of a tree to the results; the parts of a tensor come in their order.
 template <class Tree>
 void add_tree(Results& results, const std::string& prefix, const Naming& naming, std::size_t layer, const Tree& tree) {
-  stepscan::for_each_tensor([&](const stepscan::Path& path, const auto& tensor) {
-    const auto place = naming(layer, path.str());
-    if (!place) return;
-    auto values = tensor;
-    for (Index i = 0; i < tensor.size(); ++i) values[place_of(*place, tensor.shape(), i)] = tensor[i];
-    results.add(prefix + place->name, std::as_const(values).span());
-  }, tree);
+  stepscan::for_each_tensor(
+      [&](const stepscan::Path& path, const auto& tensor) {
+        const auto place = naming(layer, path.str());
+        if (!place) return;
+        auto values = tensor;
+        for (Index i = 0; i < tensor.size(); ++i) values[place_of(*place, tensor.shape(), i)] = tensor[i];
+        results.add(prefix + place->name, std::as_const(values).span());
+      },
+      tree);
 }
 
 template <Scalar S>
@@ -90,7 +95,8 @@ Sequence<S> read_sequence(Case& golden, const std::string& name, bool time_major
   for (Index b = 0; b < batch; ++b) {
     for (Index t = 0; t < time; ++t) {
       const Index token = time_major ? t * batch + b : b * time + t;
-      for (Index i = 0; i < features; ++i) sequence(b, t, i) = static_cast<S>(values[static_cast<std::size_t>(token * features + i)]);
+      for (Index i = 0; i < features; ++i)
+        sequence(b, t, i) = static_cast<S>(values[static_cast<std::size_t>(token * features + i)]);
     }
   }
   return sequence;

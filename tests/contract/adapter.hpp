@@ -48,8 +48,8 @@ struct Tested<Newton<Kind, Tokens>> {
 };
 
 template <class F>
-using Unless = std::conditional_t<std::is_same_v<F, Recurrent> || std::is_same_v<F, OwnForm>,
-                                  std::tuple<>, std::tuple<F>>;
+using Unless =
+    std::conditional_t<std::is_same_v<F, Recurrent> || std::is_same_v<F, OwnForm>, std::tuple<>, std::tuple<F>>;
 
 template <class List>
 struct WithReference;
@@ -61,8 +61,8 @@ struct WithReference<std::tuple<Fs...>> {
 template <class L>
 struct FormsOf : WithReference<typename L::Forms> {};
 template <class L>
-  requires(L::any_form)
-struct FormsOf<L> : WithReference<std::tuple<>> {};
+requires(L::any_form) struct FormsOf<L> : WithReference<std::tuple<>> {
+};
 
 /// Recurrent, all other declared forms, and the layer's own.
 template <class L>
@@ -73,20 +73,24 @@ template <class L, class Function>
 void with_form(std::size_t position, Function&& f) {
   [&]<std::size_t... I>(std::index_sequence<I...>) {
     ((position == I ? f(typename Tested<std::tuple_element_t<I, Forms<L>>>::type{}) : void()), ...);
-  }(std::make_index_sequence<std::tuple_size_v<Forms<L>>>{});
+  }
+  (std::make_index_sequence<std::tuple_size_v<Forms<L>>>{});
 }
 
 template <class S, class T>
 std::vector<NamedValues<S>> named_values(T& tree, bool batched) {
   std::vector<NamedValues<S>> list;
-  for_each_tensor([&](const Path& path, auto& tensor) {
-    NamedValues<S> values;
-    values.name = path.str();
-    if constexpr (std::is_same_v<typename std::remove_cvref_t<decltype(tensor)>::value_type, S>) values.numbers = tensor.span();
-    values.bytes = std::as_writable_bytes(tensor.span());
-    values.rows = batched ? tensor.extent(0) : 1;
-    list.push_back(std::move(values));
-  }, tree);
+  for_each_tensor(
+      [&](const Path& path, auto& tensor) {
+        NamedValues<S> values;
+        values.name = path.str();
+        if constexpr (std::is_same_v<typename std::remove_cvref_t<decltype(tensor)>::value_type, S>)
+          values.numbers = tensor.span();
+        values.bytes = std::as_writable_bytes(tensor.span());
+        values.rows = batched ? tensor.extent(0) : 1;
+        list.push_back(std::move(values));
+      },
+      tree);
   return list;
 }
 
@@ -99,9 +103,7 @@ class StateOf final : public HeldState<S> {
   [[nodiscard]] std::unique_ptr<HeldState<S>> clone() const override { return std::make_unique<StateOf>(value); }
   void assign(const HeldState<S>& other) override { value = static_cast<const StateOf&>(other).value; }
   [[nodiscard]] std::vector<NamedValues<S>> tensors() override { return detail::named_values<S>(value, true); }
-  void restore_into(HeldState<S>& to) const override {
-    restore(snapshot(value), static_cast<StateOf&>(to).value);
-  }
+  void restore_into(HeldState<S>& to) const override { restore(snapshot(value), static_cast<StateOf&>(to).value); }
 
   State value;
 };

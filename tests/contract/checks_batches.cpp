@@ -149,7 +149,8 @@ void check_packing(Probe<S>& probe) {
     AnyState<S> state = start, dstart = dend;
     Sequence<S> dx(1, packing.tokens(), model.inputs);
     model.forward(f, state, in, out);
-    model.backward(SequenceView<const S>(packed_dy).packed(out_packing), dend, SequenceView<S>(dx).packed(packing), dstart);
+    model.backward(SequenceView<const S>(packed_dy).packed(out_packing), dend, SequenceView<S>(dx).packed(packing),
+                   dstart);
     // Large products round by where their operands stand in memory.
     CHECK(distance<S>(dx.span(), packed(expected.dx, packing).span()) <= exact_tolerance<S>);
     CHECK(distance<S>(numbers(dstart.tensors()), numbers(expected.dstart.tensors())) <= exact_tolerance<S>);
@@ -188,7 +189,8 @@ void check_repeatable(Probe<S>& probe) {
   const AnyState<S> start = probe.random_state(3), dend = probe.random_state(3);
   for (std::size_t f = 0; f < probe.model.forms.size(); ++f) {
     CAPTURE(probe.model.name, probe.model.forms[f].name);
-    for (const Model<S>* model : {static_cast<const Model<S>*>(&probe.model), static_cast<const Model<S>*>(probe.plan.get())}) {
+    for (const Model<S>* model :
+         {static_cast<const Model<S>*>(&probe.model), static_cast<const Model<S>*>(probe.plan.get())}) {
       const Outcome<S> first = run<S>(*model, f, start, x);
       Workspace workspace;
       {

@@ -9,7 +9,8 @@ namespace {
 template <class S>
 void check_all_forms(Probe<S>& probe, const AnyState<S>& start, SequenceView<const S> x, double least_tolerance = 0) {
   const Outcome<S> reference = run<S>(probe.model, 0, start, x);
-  for (const Model<S>* model : {static_cast<const Model<S>*>(&probe.model), static_cast<const Model<S>*>(probe.plan.get())}) {
+  for (const Model<S>* model :
+       {static_cast<const Model<S>*>(&probe.model), static_cast<const Model<S>*>(probe.plan.get())}) {
     for (std::size_t f = 0; f < model->forms.size(); ++f) {
       const Form& form = model->forms[f];
       const Difference worst = difference(run<S>(*model, f, start, x), reference, floor_of(form));
@@ -72,7 +73,8 @@ void check_step(Probe<S>& probe) {
   constexpr Index batch = 3, time = 11;
   const auto x = probe.random_inputs(batch, time);
   const AnyState<S> start = probe.random_state(batch);
-  for (const Model<S>* model : {static_cast<const Model<S>*>(&probe.model), static_cast<const Model<S>*>(probe.plan.get())}) {
+  for (const Model<S>* model :
+       {static_cast<const Model<S>*>(&probe.model), static_cast<const Model<S>*>(probe.plan.get())}) {
     Outcome<S> steps{Sequence<S>(batch, time, model->outputs), start};
     const SequenceView<const S> in(x);
     const SequenceView<S> out(steps.y);
@@ -103,7 +105,8 @@ void check_causality(Probe<S>& probe) {
       for (Index b = 0; b < 2; ++b) {
         for (Index s = 0; s <= t && s < after.y.extent(1); ++s) {
           for (Index i = 0; i < probe.model.outputs; ++i) {
-            const double change = std::abs(static_cast<double>(after.y(b, s, i)) - static_cast<double>(before.y(b, s, i)));
+            const double change =
+                std::abs(static_cast<double>(after.y(b, s, i)) - static_cast<double>(before.y(b, s, i)));
             if (s < t && change > allowed) earlier_changed = true;
             if (s == t && change > 1e-4) own = true;
           }

@@ -30,7 +30,8 @@ template <class S>
 double loss(const Model<S>& model, const Problem<S>& problem) {
   const Outcome<S> outcome = run<S>(model, 0, problem.start, problem.x);
   double sum = 0;
-  for (Index i = 0; i < outcome.y.size(); ++i) sum += static_cast<double>(problem.dy[i]) * static_cast<double>(outcome.y[i]);
+  for (Index i = 0; i < outcome.y.size(); ++i)
+    sum += static_cast<double>(problem.dy[i]) * static_cast<double>(outcome.y[i]);
   const auto end = numbers(outcome.end.tensors()), dend = numbers(problem.dend.tensors());
   for (std::size_t i = 0; i < end.size(); ++i) sum += static_cast<double>(dend[i]) * static_cast<double>(end[i]);
   return sum;
@@ -59,7 +60,8 @@ void check_gradients_of_all_forms(Probe<S>& probe, const Problem<S>& problem, do
     const Form& form = probe.model.forms[f];
     const Gradient<S> found = gradient(probe.model, f, problem);
     const Difference worst = difference(found, reference, floor_of(form));
-    const Difference forward = difference(found.outcome, run<S>(probe.model, f, problem.start, problem.x), floor_of(form));
+    const Difference forward =
+        difference(found.outcome, run<S>(probe.model, f, problem.start, problem.x), floor_of(form));
     const double allowed = std::max(tolerance<S>(form), least_tolerance);
     CAPTURE(probe.model.name, form.name, problem.x.extent(1), worst.where, forward.where);
     CHECK(worst.error <= allowed);

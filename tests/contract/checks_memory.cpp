@@ -37,7 +37,9 @@ class Embedded {
     }
     return values;
   }
-  [[nodiscard]] bool is_all_mark() const { return std::all_of(buffer_.begin(), buffer_.end(), [](S v) { return v == mark; }); }
+  [[nodiscard]] bool is_all_mark() const {
+    return std::all_of(buffer_.begin(), buffer_.end(), [](S v) { return v == mark; });
+  }
 
   SequenceView<S> view;
 
@@ -59,13 +61,15 @@ void check_views(Probe<S>& probe) {
     for (const Index offset : {1, 3}) {
       const bool time_major = offset == 3;
       CAPTURE(model.name, model.forms[f].name, offset);
-      Embedded<S> in(batch, time, model.inputs, offset, time_major), out(batch, out_time, model.outputs, offset, !time_major);
+      Embedded<S> in(batch, time, model.inputs, offset, time_major),
+          out(batch, out_time, model.outputs, offset, !time_major);
       Embedded<S> cotangent(batch, out_time, model.outputs, offset, time_major);
       Embedded<S> d_in(batch, time, model.inputs, offset, !time_major);
       in.assign(x);
       cotangent.assign(dy);
 
-      for (const Model<S>* any : {static_cast<const Model<S>*>(&model), static_cast<const Model<S>*>(probe.plan.get())}) {
+      for (const Model<S>* any :
+           {static_cast<const Model<S>*>(&model), static_cast<const Model<S>*>(probe.plan.get())}) {
         const Outcome<S> expected = run<S>(*any, f, start, x);
         AnyState<S> end = start;
         Workspace workspace;
@@ -100,7 +104,8 @@ void check_allocations(Probe<S>& probe) {
   constexpr Index batch = 3, time = 3 * tested_chunk + 5;
   const auto x = probe.random_inputs(batch, time);
   const SequenceView<const S> in(x);
-  for (const Model<S>* model : {static_cast<const Model<S>*>(&probe.model), static_cast<const Model<S>*>(probe.plan.get())}) {
+  for (const Model<S>* model :
+       {static_cast<const Model<S>*>(&probe.model), static_cast<const Model<S>*>(probe.plan.get())}) {
     Sequence<S> y(batch, model->output_time(time), model->outputs);
     const SequenceView<S> out(y);
     AnyState<S> state = probe.random_state(batch);

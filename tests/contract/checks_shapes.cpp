@@ -23,7 +23,8 @@ void check_empty(Probe<S>& probe) {
     }
     const auto x = probe.random_inputs(1, 1);
     const AnyState<S> start = probe.random_state(1);
-    const Difference worst = difference(run<S>(model, f, start, x), run<S>(model, 0, start, x), floor_of(model.forms[f]));
+    const Difference worst =
+        difference(run<S>(model, f, start, x), run<S>(model, 0, start, x), floor_of(model.forms[f]));
     CAPTURE(worst.where);
     CHECK(worst.error <= tolerance<S>(model.forms[f]));
   }

@@ -13,7 +13,8 @@ struct Options {
   std::string positive_state = "n";
   /// How far the forms may lie apart where parameters are multiplied by up to 1000.
   double strong_tolerance = 1e-6;
-  /// Makes a parameter of this name valid, whatever it was multiplied by: a logarithm whose exponential must not overflow.
+  /// Makes a parameter of this name valid, whatever it was multiplied by: a logarithm whose exponential must not
+  /// overflow.
   std::function<double(const std::string& name, double value)> valid_parameter = {};
   /// Makes the value of an input feature valid: a log decay must not be positive.
   std::function<double(Index feature, double value)> valid_input = {};

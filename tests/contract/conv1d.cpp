@@ -9,5 +9,8 @@ TEST_CASE("conv1d: contract", "[contract]") {
 }
 
 TEST_CASE("conv1d of dynamic sizes, in groups, with a stride and a dilation: contract", "[contract]") {
-  contract([] { return Conv1d<double, Dynamic, Dynamic, Dynamic>(4, 6, 3, {.stride = 2, .dilation = 2, .left = 3, .right = 3, .groups = 2}); });
+  contract([] {
+    return Conv1d<double, Dynamic, Dynamic, Dynamic>(4, 6, 3,
+                                                     {.stride = 2, .dilation = 2, .left = 3, .right = 3, .groups = 2});
+  });
 }

@@ -34,7 +34,8 @@ Gradient<S> gradient(TrainableModel<S>& model, std::size_t form, const AnyState<
   }
   model.forward(form, result.outcome.end, x, result.outcome.y);
   model.backward(dy, dend, result.dx, result.dstart);
-  for (const auto& tensor : model.gradient()) result.parameters.push_back({tensor.name, {tensor.numbers.begin(), tensor.numbers.end()}});
+  for (const auto& tensor : model.gradient())
+    result.parameters.push_back({tensor.name, {tensor.numbers.begin(), tensor.numbers.end()}});
   return result;
 }
 
@@ -55,10 +56,12 @@ Difference difference(const Gradient<S>& a, const Gradient<S>& b, double floor =
 template <class S>
 bool same_bits(const Gradient<S>& a, const Gradient<S>& b) {
   for (std::size_t i = 0; i < a.parameters.size(); ++i) {
-    const auto left = std::as_bytes(std::span(a.parameters[i].values)), right = std::as_bytes(std::span(b.parameters[i].values));
+    const auto left = std::as_bytes(std::span(a.parameters[i].values)),
+               right = std::as_bytes(std::span(b.parameters[i].values));
     if (!std::equal(left.begin(), left.end(), right.begin(), right.end())) return false;
   }
-  return bytes(a.dx) == bytes(b.dx) && bytes(a.dstart.tensors()) == bytes(b.dstart.tensors()) && same_bits(a.outcome, b.outcome);
+  return bytes(a.dx) == bytes(b.dx) && bytes(a.dstart.tensors()) == bytes(b.dstart.tensors()) &&
+         same_bits(a.outcome, b.outcome);
 }
 
 }  // namespace stepscan::testing

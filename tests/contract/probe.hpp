@@ -101,7 +101,8 @@ template <class S>
 std::vector<std::byte> row_bytes(const Sequence<S>& sequence, Index row, Index tokens) {
   const auto view = std::as_bytes(sequence.span());
   const auto token = static_cast<std::size_t>(sequence.extent(2)) * sizeof(S);
-  const auto part = view.subspan(static_cast<std::size_t>(row * sequence.extent(1)) * token, static_cast<std::size_t>(tokens) * token);
+  const auto part = view.subspan(static_cast<std::size_t>(row * sequence.extent(1)) * token,
+                                 static_cast<std::size_t>(tokens) * token);
   return {part.begin(), part.end()};
 }
 
@@ -112,7 +113,8 @@ AnyState<S> row_of(const Model<S>& model, const AnyState<S>& state, Index row) {
   const auto from = state.tensors(), to = one.tensors();
   for (std::size_t i = 0; i < from.size(); ++i) {
     const auto size = to[i].bytes.size();
-    std::copy_n(from[i].bytes.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(row) * size), size, to[i].bytes.begin());
+    std::copy_n(from[i].bytes.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(row) * size), size,
+                to[i].bytes.begin());
   }
   return one;
 }
@@ -139,8 +141,7 @@ Sequence<S> random_sequence(Index batch, Index time, Index features, Random& ran
 template <class S>
 class Probe {
  public:
-  Probe(TrainableModel<S>& trainable, const Options& given)
-      : model(trainable), options(given), random(given.seed) {
+  Probe(TrainableModel<S>& trainable, const Options& given) : model(trainable), options(given), random(given.seed) {
     model.initialize(given.seed);
     for (const auto& parameter : model.parameters()) {
       for (S& value : parameter.numbers) value += static_cast<S>(random.uniform(-0.4, 0.4));
@@ -163,7 +164,8 @@ class Probe {
   }
   void make_valid(Sequence<S>& x) const {
     if (!options.valid_input) return;
-    for (Index i = 0; i < x.size(); ++i) x[i] = static_cast<S>(options.valid_input(i % model.inputs, static_cast<double>(x[i])));
+    for (Index i = 0; i < x.size(); ++i)
+      x[i] = static_cast<S>(options.valid_input(i % model.inputs, static_cast<double>(x[i])));
   }
   Sequence<S> random_outputs(Index batch, Index time) {
     return random_sequence<S>(batch, model.output_time(time), model.outputs, random);

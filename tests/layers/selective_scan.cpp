@@ -31,7 +31,11 @@ TEST_CASE("a complex selective_scan starts as S4D-Lin, its tensors named re and 
   CHECK(layer.input_size() == 3 * 5 + 4 * 3);
   CHECK((layer.A.re(4, 2) == -0.5F && layer.A.im(4, 2) == Approx(6.2831853F)));
   std::vector<std::string> names;
-  for_each_parameter([&](const Path& path, const auto& tensor) { if (!tensor.empty()) names.push_back(path.str()); }, layer);
+  for_each_parameter(
+      [&](const Path& path, const auto& tensor) {
+        if (!tensor.empty()) names.push_back(path.str());
+      },
+      layer);
   CHECK(names == std::vector<std::string>{"A.re", "A.im", "D", "delta_bias"});
 }
 

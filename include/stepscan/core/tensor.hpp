@@ -41,8 +41,7 @@ class HeapStorage {
   HeapStorage(const HeapStorage& other) : values_(allocate(other.size_)), size_(other.size_) {
     std::uninitialized_copy_n(other.data(), size_, values_.get());
   }
-  HeapStorage(HeapStorage&& other) noexcept
-      : values_(std::move(other.values_)), size_(std::exchange(other.size_, 0)) {}
+  HeapStorage(HeapStorage&& other) noexcept : values_(std::move(other.values_)), size_(std::exchange(other.size_, 0)) {}
   HeapStorage& operator=(const HeapStorage& other) {
     if (size_ == other.size_) {
       if (this != &other) std::copy_n(other.data(), size_, data());
@@ -64,13 +63,13 @@ class HeapStorage {
 
  private:
   struct Release {
-    void operator()(T* p) const noexcept { ::operator delete(p, std::align_val_t{tensor_alignment}); }
+    void operator()(T* p) const noexcept { ::operator delete (p, std::align_val_t{tensor_alignment}); }
   };
   using Pointer = std::unique_ptr<T[], Release>;
 
   static Pointer allocate(std::size_t size) {
     if (size == 0) return nullptr;
-    return Pointer(static_cast<T*>(::operator new(size * sizeof(T), std::align_val_t{tensor_alignment})));
+    return Pointer(static_cast<T*>(::operator new (size * sizeof(T), std::align_val_t{tensor_alignment})));
   }
 
   Pointer values_;
@@ -84,9 +83,9 @@ constexpr Index static_size(std::initializer_list<Index> dims) {
 }
 
 template <class T, Index Size>
-using TensorStorage = std::conditional_t<(Size != Dynamic && static_cast<std::size_t>(Size) * sizeof(T) <= tensor_inline_bytes),
-                                         InlineStorage<T, static_cast<std::size_t>(Size == Dynamic ? 0 : Size)>,
-                                         HeapStorage<T>>;
+using TensorStorage =
+    std::conditional_t<(Size != Dynamic && static_cast<std::size_t>(Size) * sizeof(T) <= tensor_inline_bytes),
+                       InlineStorage<T, static_cast<std::size_t>(Size == Dynamic ? 0 : Size)>, HeapStorage<T>>;
 
 }  // namespace detail
 
@@ -114,8 +113,9 @@ class Tensor {
   /// One size per extent, or one per Dynamic extent. Throws ShapeError when a size is negative or differs from a static
   /// extent, or when no address space holds them all.
   template <std::convertible_to<Index>... Sizes>
-    requires(rank > 0 && (sizeof...(Sizes) == rank || (sizeof...(Sizes) > 0 && sizeof...(Sizes) == dynamic_extents)))
-  explicit Tensor(Sizes... sizes) : Tensor(full_shape({static_cast<Index>(sizes)...})) {}
+  requires(rank > 0 && (sizeof...(Sizes) == rank ||
+                        (sizeof...(Sizes) > 0 && sizeof...(Sizes) == dynamic_extents))) explicit Tensor(Sizes... sizes)
+      : Tensor(full_shape({static_cast<Index>(sizes)...})) {}
 
   explicit Tensor(const Shape& shape) : shape_(check(shape)) {
     if constexpr (on_heap) storage_ = Storage(flat_size(shape));
@@ -147,13 +147,11 @@ class Tensor {
 
   /// The element at one position per extent.
   template <std::convertible_to<Index>... At>
-    requires(sizeof...(At) == sizeof...(Dims))
-  T& operator()(At... at) noexcept {
+  requires(sizeof...(At) == sizeof...(Dims)) T& operator()(At... at) noexcept {
     return data()[flat_index({static_cast<Index>(at)...})];
   }
   template <std::convertible_to<Index>... At>
-    requires(sizeof...(At) == sizeof...(Dims))
-  const T& operator()(At... at) const noexcept {
+  requires(sizeof...(At) == sizeof...(Dims)) const T& operator()(At... at) const noexcept {
     return data()[flat_index({static_cast<Index>(at)...})];
   }
 
@@ -193,7 +191,8 @@ class Tensor {
     bool fits = true;
     for (std::size_t i = 0; i < rank; ++i) fits = fits && shape[i] >= 0 && compatible(static_shape[i], shape[i]);
     if (!fits) {
-      fail<ShapeError>("expected a tensor of shape " + shape_text(static_shape) + " (-1 is any size), found " + shape_text(shape));
+      fail<ShapeError>("expected a tensor of shape " + shape_text(static_shape) + " (-1 is any size), found " +
+                       shape_text(shape));
     }
     return shape;
   }

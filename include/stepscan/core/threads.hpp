@@ -47,8 +47,8 @@ void parallel_for(Index count, Body&& body) {
   parallel_for(count, max_threads(), static_cast<Body&&>(body));
 }
 
-/// Calls body(rank, size) once on each of at most `threads` threads that all run at the same time, so that they may wait
-/// for each other; `size` is how many there are.
+/// Calls body(rank, size) once on each of at most `threads` threads that all run at the same time, so that they may
+/// wait for each other; `size` is how many there are.
 template <class Body>
 void run_team([[maybe_unused]] int threads, Body&& body) {
 #if defined(_OPENMP)

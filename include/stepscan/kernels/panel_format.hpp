@@ -12,7 +12,7 @@ inline constexpr ProductTile product_tile = solve_product_tile(target_machine);
 
 /// Rows of a matrix in one panel.
 template <Scalar S>
-inline constexpr Index panel_rows = product_tile.vectors * simd_width<S>;
+inline constexpr Index panel_rows = product_tile.vectors* simd_width<S>;
 
 /// How one column of a panel lies in memory for each type of stored weights: where row i of the panel stands, and how
 /// the column becomes registers.
@@ -31,8 +31,8 @@ struct PanelFormat {
   }
 };
 
-/// Rows i and i + width share a 32-bit lane, the first in its lower half: a shift and a mask turn one register of memory
-/// into two of float.
+/// Rows i and i + width share a 32-bit lane, the first in its lower half: a shift and a mask turn one register of
+/// memory into two of float.
 template <>
 struct PanelFormat<float, BFloat16> {
   static_assert(product_tile.vectors % 2 == 0);
@@ -44,7 +44,8 @@ struct PanelFormat<float, BFloat16> {
 
   [[gnu::always_inline]] static void load_column(const BFloat16* column, Simd<float>* weights) noexcept {
     for (int v = 0; v < product_tile.vectors; v += 2) {
-      const auto pairs = Simd<std::uint32_t>::load_unaligned(reinterpret_cast<const std::uint32_t*>(column + v * width));
+      const auto pairs =
+          Simd<std::uint32_t>::load_unaligned(reinterpret_cast<const std::uint32_t*>(column + v * width));
       weights[v] = detail::bit_cast_lanes<float>(pairs << 16);
       weights[v + 1] = detail::bit_cast_lanes<float>(pairs & Simd<std::uint32_t>(0xFFFF0000U));
     }

@@ -44,13 +44,14 @@ void pack_transposed(Stored* panels, Index cols, MatrixView<const S> source, Ind
     Stored* column = panels + (at + i - lane) * cols + first_col * width;
     for (Index k = 0; k < source.rows; ++k, column += width) {
       const S* from = source.row(k) + i;
-      for (Index j = 0; j < count; ++j) column[PanelFormat<S, Stored>::position(lane + j)] = static_cast<Stored>(from[j]);
+      for (Index j = 0; j < count; ++j)
+        column[PanelFormat<S, Stored>::position(lane + j)] = static_cast<Stored>(from[j]);
     }
   }
 }
 
-/// A packed matrix of Rows x Cols that somebody else owns. A static one that fits the first cache level gets code of its
-/// own for one row of x; all others share the code of Dynamic.
+/// A packed matrix of Rows x Cols that somebody else owns. A static one that fits the first cache level gets code of
+/// its own for one row of x; all others share the code of Dynamic.
 template <Scalar S, Index Rows = Dynamic, Index Cols = Dynamic, class Stored = S>
 struct PanelsView {
   const Stored* panels = nullptr;
@@ -69,9 +70,10 @@ struct PanelsView {
   }
 
   /// y[r] = initial[r] + A x[r] for every row r. y may be initial; an initial of stride 0 is one row for all.
-  /// The result does not depend on `backwards`, the direction in which a single row walks over the panels: a caller that
-  /// alternates it from step to step first meets the weights that are still in the nearer cache.
-  void multiply(MatrixView<const S> x, MatrixView<const S> initial, MatrixView<S> y, bool backwards = false) const noexcept;
+  /// The result does not depend on `backwards`, the direction in which a single row walks over the panels: a caller
+  /// that alternates it from step to step first meets the weights that are still in the nearer cache.
+  void multiply(MatrixView<const S> x, MatrixView<const S> initial, MatrixView<S> y,
+                bool backwards = false) const noexcept;
 
   /// y[r] += A x[r].
   void multiply_add(MatrixView<const S> x, MatrixView<S> y, bool backwards = false) const noexcept {
@@ -252,10 +254,12 @@ template <int Chains, Scalar S, class Stored>
         const int count = static_cast<int>(x.rows * (group + 1) / groups - first);
         prefetch(panel + (cols + cols * group / groups) * panel_rows<S>,
                  panel + (cols + cols * (group + 1) / groups) * panel_rows<S>, end);
-        with_constant<most, 1>(count, [&](auto rows) __attribute__((always_inline)) {
-          panel_tile<rows, product_tile.vectors, Chains>(panel, cols, x.row(first) + k, x.stride, from.row(first) + output,
-                                                         from.stride, y.row(first) + output, y.stride, a.rows - output);
-        });
+        with_constant<most, 1>(
+            count, [&](auto rows) __attribute__((always_inline)) {
+              panel_tile<rows, product_tile.vectors, Chains>(panel, cols, x.row(first) + k, x.stride,
+                                                             from.row(first) + output, from.stride,
+                                                             y.row(first) + output, y.stride, a.rows - output);
+            });
       }
     }
   }
@@ -264,9 +268,12 @@ template <int Chains, Scalar S, class Stored>
 }  // namespace detail
 
 template <Scalar S, Index Rows, Index Cols, class Stored>
-[[gnu::always_inline]] inline void PanelsView<S, Rows, Cols, Stored>::multiply(MatrixView<const S> x, MatrixView<const S> initial,
-                                                 MatrixView<S> y, bool backwards) const noexcept {
-  constexpr bool fixed = Rows != Dynamic && Cols != Dynamic && Rows * Cols * static_cast<Index>(sizeof(Stored)) <= target_machine.l1_bytes;
+[[gnu::always_inline]] inline void PanelsView<S, Rows, Cols, Stored>::multiply(MatrixView<const S> x,
+                                                                               MatrixView<const S> initial,
+                                                                               MatrixView<S> y,
+                                                                               bool backwards) const noexcept {
+  constexpr bool fixed =
+      Rows != Dynamic && Cols != Dynamic && Rows * Cols * static_cast<Index>(sizeof(Stored)) <= target_machine.l1_bytes;
   constexpr int chains = fixed && Rows <= 4 * simd_width<S> ? 2 : 1;
   if (x.rows != 1) {
     detail::multiply_rows<chains>(dynamic(), x, initial, y);

@@ -5,7 +5,8 @@
 namespace stepscan::inline STEPSCAN_ISA {
 
 /// What a kernel may count on: vector registers, bytes of the first and second cache level of one core, the latency of
-/// a fused multiply-add in cycles and how many start in one cycle. Defaults fit x86-64 and 64-bit ARM of the last decade.
+/// a fused multiply-add in cycles and how many start in one cycle. Defaults fit x86-64 and 64-bit ARM of the last
+/// decade.
 struct Machine {
   int vector_registers = 16;
   Index l1_bytes = 32 * 1024;
@@ -16,9 +17,9 @@ struct Machine {
 };
 
 /// The machine this translation unit is compiled for.
-inline constexpr Machine target_machine{
+inline constexpr Machine target_machine {
 #if defined(__AVX512F__) || defined(__aarch64__)
-    .vector_registers = 32,
+  .vector_registers = 32,
 #endif
 };
 
@@ -61,8 +62,8 @@ struct ProductTile {
   return (most < room ? most : room) / tile.vectors * tile.vectors;
 }
 
-/// How many columns of a panel of `bytes_per_column` make a slice: a quarter of the first cache level, so that this slice,
-/// the next one on its way, and the rows of inputs that pass by stay there together.
+/// How many columns of a panel of `bytes_per_column` make a slice: a quarter of the first cache level, so that this
+/// slice, the next one on its way, and the rows of inputs that pass by stay there together.
 [[nodiscard]] constexpr Index solve_panel_slice(Index bytes_per_column, const Machine& machine = target_machine) {
   return machine.l1_bytes / 4 / bytes_per_column;
 }
@@ -102,8 +103,9 @@ inline constexpr ProductTile state_tile = solve_state_tile(target_machine);
   return tokens;
 }
 
-/// How many tokens of the delta rule are solved for at once, of a state [keys, values]: a power of two between 8 and 64.
-/// Multiply-adds per token beside the 3 * keys * values that any chunk needs, and what memory costs in their units:
+/// How many tokens of the delta rule are solved for at once, of a state [keys, values]: a power of two between 8
+/// and 64. Multiply-adds per token beside the 3 * keys * values that any chunk needs, and what memory costs in their
+/// units:
 ///   chunk * (keys + values)           inside the chunk: products of keys, scores, substitution, and scores times rows
 ///   8 * keys * values / chunk         the state is loaded, decayed and stored once a chunk
 [[nodiscard]] constexpr Index solve_delta_chunk(Index keys, Index values) {

@@ -21,8 +21,8 @@ inline constexpr auto gates_in_order = [] {
 ///   weight_ih [gates * hidden, inputs], weight_hh [gates * hidden, hidden], bias_ih and bias_hh [gates * hidden]
 /// Order maps the blocks of weight_ih and weight_hh to the cell's gates. Used by its names: Lstm, Gru, ElmanRnn.
 template <class Cell, class Order, Scalar S, Index Inputs, Index Hidden, class Default = Chunked<>>
-class DenseRecurrence
-    : public GatedParameterLayer<DenseRecurrence<Cell, Order, S, Inputs, Hidden, Default>, Cell, S, Inputs, 1, Hidden, Default> {
+class DenseRecurrence : public GatedParameterLayer<DenseRecurrence<Cell, Order, S, Inputs, Hidden, Default>, Cell, S,
+                                                   Inputs, 1, Hidden, Default> {
   static constexpr Index blocks = static_cast<Index>(Order::input.size());
   static constexpr Index Rows = static_product(blocks, Hidden);
 
@@ -42,14 +42,19 @@ class DenseRecurrence
   /// All parameters zero; sizes are needed where they are Dynamic.
   DenseRecurrence() = default;
   DenseRecurrence(Index inputs, Index hidden)
-      : weight_ih(blocks * hidden, inputs), weight_hh(blocks * hidden, hidden), bias_ih(blocks * hidden), bias_hh(blocks * hidden) {}
+      : weight_ih(blocks * hidden, inputs),
+        weight_hh(blocks * hidden, hidden),
+        bias_ih(blocks * hidden),
+        bias_hh(blocks * hidden) {}
 
   /// Uniform in +-1 / sqrt(hidden), as PyTorch does.
   void initialize(Random& random) {
     const double bound = 1.0 / std::sqrt(static_cast<double>(head_dim()));
-    for_each_tensor([&](const Path&, auto& tensor) {
-      for (S& value : tensor) value = static_cast<S>(random.uniform(-bound, bound));
-    }, *this);
+    for_each_tensor(
+        [&](const Path&, auto& tensor) {
+          for (S& value : tensor) value = static_cast<S>(random.uniform(-bound, bound));
+        },
+        *this);
   }
 
   [[nodiscard]] Index input_size() const noexcept { return weight_ih.extent(1); }

@@ -13,8 +13,9 @@ template <class Math>
 using MathOr = std::conditional_t<std::is_void_v<Math>, Exact, Math>;
 
 template <bool HasNewton>
-using GatedForms = std::conditional_t<HasNewton, std::tuple<Recurrent, Chunked<>, Newton<Jacobian::full>, Newton<Jacobian::diagonal>>,
-                                      std::tuple<Recurrent, Chunked<>>>;
+using GatedForms =
+    std::conditional_t<HasNewton, std::tuple<Recurrent, Chunked<>, Newton<Jacobian::full>, Newton<Jacobian::diagonal>>,
+                       std::tuple<Recurrent, Chunked<>>>;
 
 }  // namespace detail
 
@@ -26,8 +27,8 @@ struct GatedState : Cell::template State<S, Hidden> {
 };
 
 /// What all gated recurrences share, layers and plans: sizes, state, and the forms. Self provides head_count(),
-/// head_dim(), input_size(), and the weights to multiply with: with_step_weights(f) and with_packed_weights(workspace, f)
-/// call f(weights, math).
+/// head_dim(), input_size(), and the weights to multiply with: with_step_weights(f) and with_packed_weights(workspace,
+/// f) call f(weights, math).
 template <class Self, class Cell, Scalar S, Index Inputs, Index Heads, Index HeadDim, class Default>
 class GatedLayer : public Layer<Self, S, Inputs, static_product(Heads, HeadDim)> {
  public:
@@ -40,7 +41,8 @@ class GatedLayer : public Layer<Self, S, Inputs, static_product(Heads, HeadDim)>
   /// All zero.
   [[nodiscard]] State initial_state(Index batch) const {
     State state;
-    for_each_tensor([&](const Path&, auto& tensor) { tensor = Tensor<S, Dynamic, Hidden>(batch, output_size()); }, state);
+    for_each_tensor([&](const Path&, auto& tensor) { tensor = Tensor<S, Dynamic, Hidden>(batch, output_size()); },
+                    state);
     state.scratch = Scratch<S>(batch * step_scratch<Cell>(output_size()));
     return state;
   }
@@ -58,11 +60,13 @@ class GatedLayer : public Layer<Self, S, Inputs, static_product(Heads, HeadDim)>
   void run_step(State& state, MatrixView<const S, Dynamic, Inputs> x, MatrixView<S> y) const noexcept {
     self().with_step_weights([&](const auto& weights, auto math) {
       state.backwards = !state.backwards;
-      stepscan::step<Cell, decltype(math), S, Inputs>(weights, state_rows<Cell>(state), x, y, state.scratch.data(), state.backwards);
+      stepscan::step<Cell, decltype(math), S, Inputs>(weights, state_rows<Cell>(state), x, y, state.scratch.data(),
+                                                      state.backwards);
     });
   }
 
-  void run_scan(Recurrent, State& state, SequenceView<const S, Inputs> x, SequenceView<S> y, Workspace& workspace) const {
+  void run_scan(Recurrent, State& state, SequenceView<const S, Inputs> x, SequenceView<S> y,
+                Workspace& workspace) const {
     self().with_step_weights([&](const auto& weights, auto math) {
       scan_recurrent<Cell, decltype(math), S, Inputs>(weights, state_rows<Cell>(state), x, y, workspace);
     });

@@ -34,8 +34,8 @@ using GruCellOf = std::conditional_t<Where == Reset::after, GruCell<Activation>,
 ///   n = phi(W_n x + b_in + r (U_n h + b_hn))      Reset::after
 ///   n = phi(W_n x + b_in + U_n (r h) + b_hn)      Reset::before
 ///   h' = (1 - z) n + z h,   y = h'
-/// phi is tanh, or max(0, x) with ReluActivation. x [batch, time, Inputs], y [batch, time, Hidden]; state h [batch, Hidden].
-/// Forms: Recurrent, Chunked, Newton.
+/// phi is tanh, or max(0, x) with ReluActivation. x [batch, time, Inputs], y [batch, time, Hidden]; state h [batch,
+/// Hidden]. Forms: Recurrent, Chunked, Newton.
 template <Scalar S, Index Inputs, Index Hidden, Reset Where = Reset::after, class Activation = TanhActivation,
           class Default = Chunked<>>
 using Gru = DenseRecurrence<detail::GruCellOf<Where, Activation>, detail::GruOrder<Where>, S, Inputs, Hidden, Default>;

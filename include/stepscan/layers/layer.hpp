@@ -69,7 +69,8 @@ class Layer {
   /// builds.
   template <class State>
   void step(State& state, MatrixView<const S, Dynamic, Inputs> x, MatrixView<S, Dynamic, Outputs> y) const noexcept {
-    static_assert(Self::causal, "stepscan: this layer has no step: it reads the whole sequence before its first output");
+    static_assert(Self::causal,
+                  "stepscan: this layer has no step: it reads the whole sequence before its first output");
     STEPSCAN_ASSERT(x.cols == self().input_size() && y.cols == self().output_size() && x.rows == y.rows);
     self().run_step(state, x, y);
   }
@@ -117,7 +118,8 @@ class Layer {
   /// How many tokens come out when `time` tokens go in.
   [[nodiscard]] Index output_time(Index time) const noexcept { return time; }
 
-  /// The parameters as they are run; layers with derived parameters (packed weights, discretised matrices) replace this.
+  /// The parameters as they are run; layers with derived parameters (packed weights, discretised matrices) replace
+  /// this.
   template <class Stored = S, class Math = void>
   [[nodiscard]] Self plan() const {
     return self();
@@ -150,9 +152,11 @@ class Layer {
     require(y.features == self().output_size(), "output features", self().output_size(), y.features);
     require(y.batch == x.batch, "an output batch of", x.batch, y.batch);
     require(y.time == self().output_time(x.time), "output tokens", self().output_time(x.time), y.time);
-    for_each_tensor([&](const Path&, const auto& tensor) {
-      require(tensor.extent(0) == x.batch, "a state for a batch of", x.batch, tensor.extent(0));
-    }, state);
+    for_each_tensor(
+        [&](const Path&, const auto& tensor) {
+          require(tensor.extent(0) == x.batch, "a state for a batch of", x.batch, tensor.extent(0));
+        },
+        state);
   }
 };
 
@@ -170,7 +174,8 @@ concept SequenceLayer = requires(const L& layer) {
   { layer.initial_state(Index{}) } -> std::same_as<typename L::State>;
   { layer.input_size() } -> std::convertible_to<Index>;
   { layer.output_size() } -> std::convertible_to<Index>;
-} && std::semiregular<typename L::State>;
+}
+&&std::semiregular<typename L::State>;
 
 /// A layer that has an impulse response (see Layer::time_invariant): of these alone there is a Convolution form.
 template <class L>

@@ -61,8 +61,9 @@ struct Training<Mamba<S, Model, Inner, StateSize, Width, Rank, Biases, Default>>
 
     layer.out_proj.backward(tape.out_proj, dout, none, gradient.out_proj, d.y, none);
     dstate_start.ssm.h = dstate_end.ssm.h;
-    selective_scan_backward<S>(p, m.inputs(), tape.checkpoints.data(), d.y, planes_data(dstate_start.ssm.h), d.sequences(),
-                               {{dA}, {}, {}, gradient.D.data(), nullptr}, tape.schedule, tape.workspace);
+    selective_scan_backward<S>(p, m.inputs(), tape.checkpoints.data(), d.y, planes_data(dstate_start.ssm.h),
+                               d.sequences(), {{dA}, {}, {}, gradient.D.data(), nullptr}, tape.schedule,
+                               tape.workspace);
     for (Index i = 0; i < layer.A_log.size(); ++i) gradient.A_log[i] -= dA.data[i] * std::exp(layer.A_log[i]);
     layer.dt_proj.backward(tape.dt_proj, d.delta, none, gradient.dt_proj, d.r(), none);
     // The convolution's output is read by the scan and by x_proj; d.y is free by now.

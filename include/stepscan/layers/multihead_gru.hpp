@@ -16,7 +16,8 @@ struct MultiheadGruName {
 /// GRU in heads (FlashRNN, arXiv 2412.07752), reset after the product: recurrent weights of the blocks g, r, z; input
 /// weights of r, z, n; biases of g, r, z, n:
 ///   n = tanh(W_n x + b_n + r (U_g h + b_g)),   h' = (1 - z) n + z h
-/// x [batch, time, Inputs], y [batch, time, Heads * HeadDim]; state h [batch, Heads * HeadDim]. Forms: Recurrent, Chunked.
+/// x [batch, time, Inputs], y [batch, time, Heads * HeadDim]; state h [batch, Heads * HeadDim]. Forms: Recurrent,
+/// Chunked.
 template <Scalar S, Index Inputs, Index Heads, Index HeadDim, class Default = Chunked<>>
 using MultiheadGru = MultiheadRecurrence<GruCell<>, detail::MultiheadGruName, S, Inputs, Heads, HeadDim, Default>;
 

@@ -28,8 +28,8 @@ class MultiheadRecurrence
   Tensor<S, gates, Heads, HeadDim> bias;
 
   static constexpr auto fields() {
-    return std::tuple{Field{"weight_x", &MultiheadRecurrence::weight_x}, Field{"recurrent", &MultiheadRecurrence::recurrent},
-                      Field{"bias", &MultiheadRecurrence::bias}};
+    return std::tuple{Field{"weight_x", &MultiheadRecurrence::weight_x},
+                      Field{"recurrent", &MultiheadRecurrence::recurrent}, Field{"bias", &MultiheadRecurrence::bias}};
   }
 
   /// All parameters zero; sizes are needed where they are Dynamic.
@@ -39,7 +39,8 @@ class MultiheadRecurrence
         recurrent(recurrent_gates, heads, head_dim, head_dim),
         bias(gates, heads, head_dim) {}
 
-  /// As the xLSTM authors do: input weights normal with deviation sqrt(2 / (5 inputs)), recurrent weights and biases zero.
+  /// As the xLSTM authors do: input weights normal with deviation sqrt(2 / (5 inputs)), recurrent weights and biases
+  /// zero.
   void initialize(Random& random) {
     const double deviation = std::sqrt(2.0 / (5.0 * static_cast<double>(input_size())));
     for (S& value : weight_x) value = static_cast<S>(deviation * random.normal());
@@ -72,8 +73,8 @@ class MultiheadRecurrence
 template <class Cell, class Named, Scalar S, Index Heads, Index HeadDim, class Default = Chunked<>>
 class PreactivatedRecurrence
     : public GatedParameterLayer<PreactivatedRecurrence<Cell, Named, S, Heads, HeadDim, Default>, Cell, S,
-                                 static_product(static_cast<Index>(Cell::input_gates), static_product(Heads, HeadDim)), Heads,
-                                 HeadDim, Default> {
+                                 static_product(static_cast<Index>(Cell::input_gates), static_product(Heads, HeadDim)),
+                                 Heads, HeadDim, Default> {
   static constexpr Index input_gates = static_cast<Index>(Cell::input_gates);
   static constexpr Index recurrent_gates = static_cast<Index>(Cell::recurrent_gates);
   static constexpr Index gates = static_cast<Index>(Cell::gates);
@@ -87,7 +88,8 @@ class PreactivatedRecurrence
   Tensor<S, gates, Heads, HeadDim> bias;
 
   static constexpr auto fields() {
-    return std::tuple{Field{"recurrent", &PreactivatedRecurrence::recurrent}, Field{"bias", &PreactivatedRecurrence::bias}};
+    return std::tuple{Field{"recurrent", &PreactivatedRecurrence::recurrent},
+                      Field{"bias", &PreactivatedRecurrence::bias}};
   }
 
   PreactivatedRecurrence() = default;

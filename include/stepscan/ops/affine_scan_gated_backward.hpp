@@ -95,7 +95,8 @@ void gated_affine_backward(MatrixView<const S> weight, const GatedAffineTrace<S>
   std::fill_n(zeros, inputs, S{0});
   dpre.lengths = x.lengths;
   dpre.start = x.start;
-  const ScanGrid grid = detail::hoisted_affine_grid<S>(x.batch, x.time, 2 * width, inputs, schedule, Direction::backward);
+  const ScanGrid grid =
+      detail::hoisted_affine_grid<S>(x.batch, x.time, 2 * width, inputs, schedule, Direction::backward);
   const Index chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
   const AffineSlots<S, 1> slots(workspace, x.batch, chunks, hidden, hidden, {dh});
   run_scan(detail::GatedAffineBackward<Cell, S>{{panels, inputs, width}, zeros, trace, start, dy, dpre, dx, slots},

@@ -25,7 +25,7 @@ struct GateParameters {
     GateOrder order;
   };
 
-  MatrixView<Element, Dynamic, Inputs> input;       ///< [gates in order * hidden, inputs]; no data: x is pre-activations
+  MatrixView<Element, Dynamic, Inputs> input;  ///< [gates in order * hidden, inputs]; no data: x is pre-activations
   GateOrder input_order;
   MatrixView<Element, Dynamic, HeadDim> recurrent;  ///< [gates in order * heads * head_dim, head_dim]
   GateOrder recurrent_order;
@@ -33,7 +33,9 @@ struct GateParameters {
   [[no_unique_address]] Extent<Heads> heads;
 
   [[nodiscard]] constexpr auto head_dim() const noexcept { return recurrent.cols; }
-  [[nodiscard]] constexpr Extent<static_product(Heads, HeadDim)> hidden() const noexcept { return heads * recurrent.cols; }
+  [[nodiscard]] constexpr Extent<static_product(Heads, HeadDim)> hidden() const noexcept {
+    return heads * recurrent.cols;
+  }
 
   /// The same with sizes known at run time.
   [[nodiscard]] constexpr GateParameters<S, Dynamic, Dynamic, Dynamic, Element> dynamic() const noexcept {
@@ -60,8 +62,8 @@ struct GateParameters {
   }
 };
 
-/// Whether one row at a time is worth a packing of its own (ops/gated_row.hpp): a single head whose recurrent weights lie
-/// beyond the first cache level. In it, activations cost more in their turn than together.
+/// Whether one row at a time is worth a packing of its own (ops/gated_row.hpp): a single head whose recurrent weights
+/// lie beyond the first cache level. In it, activations cost more in their turn than together.
 template <class Cell, class Stored>
 [[nodiscard]] constexpr bool row_pays(Index heads, Index head_dim) noexcept {
   const Index bytes = static_cast<Index>(Cell::recurrent_gates * sizeof(Stored)) * head_dim * head_dim;
@@ -141,7 +143,9 @@ class PackedGates {
   [[nodiscard]] static Index weight_count(const Parameters& p) noexcept {
     return input_count(p.input.data != nullptr, p.hidden(), p.input.cols) + recurrent_count(p.heads, p.head_dim());
   }
-  [[nodiscard]] static Index bias_count(const Parameters& p) noexcept { return static_cast<Index>(Cell::gates) * p.hidden(); }
+  [[nodiscard]] static Index bias_count(const Parameters& p) noexcept {
+    return static_cast<Index>(Cell::gates) * p.hidden();
+  }
 
   /// Packs the parameters into the caller's memory.
   static void pack(const Parameters& p, Stored* weights, S* bias) {
@@ -170,8 +174,8 @@ class PackedGates {
   /// The view of what pack() wrote.
   PackedGates(const Parameters& p, const Stored* weights, const S* bias) noexcept
       : PackedGates(p.input.data != nullptr, p.input.cols, p.heads, p.head_dim(), weights, bias) {}
-  PackedGates(bool projects, Extent<Inputs> inputs, Extent<Heads> heads, Extent<HeadDim> head_dim, const Stored* weights,
-              const S* bias, const Stored* row_weights = nullptr) noexcept
+  PackedGates(bool projects, Extent<Inputs> inputs, Extent<Heads> heads, Extent<HeadDim> head_dim,
+              const Stored* weights, const S* bias, const Stored* row_weights = nullptr) noexcept
       : weights_(weights),
         bias_(bias),
         row_weights_(row_weights),
@@ -181,9 +185,7 @@ class PackedGates {
         dim_(head_dim) {}
 
   /// The recurrent weights as GatedRow packs them, for one row at a time; null where nobody has packed them.
-  [[nodiscard]] const Stored* row_weights() const noexcept
-    requires(row_pays<Cell, Stored>(Heads, HeadDim))
-  {
+  [[nodiscard]] const Stored* row_weights() const noexcept requires(row_pays<Cell, Stored>(Heads, HeadDim)) {
     return row_weights_;
   }
 
@@ -195,7 +197,8 @@ class PackedGates {
     for (Index r = 0; r < x.rows; ++r) std::copy_n(bias_, fed, gates.row(r));
     if (projects_) {
       const MatrixView<const S> bias(bias_ + fed, Index{x.rows}, input_gates * hidden(), 0);
-      const PanelsView<S, static_product(input_gates, Hidden), Inputs, Stored> panels{weights_, input_gates * hidden(), inputs_};
+      const PanelsView<S, static_product(input_gates, Hidden), Inputs, Stored> panels{weights_, input_gates * hidden(),
+                                                                                      inputs_};
       panels.multiply(x, bias, gates.middle_cols(fed, input_gates * hidden()));
     } else {
       for (Index r = 0; r < x.rows; ++r) {
@@ -219,9 +222,7 @@ class PackedGates {
   void recur_late(MatrixView<const S> q, MatrixView<S> gates) const noexcept { recur_gate(recurrent_gates, q, gates); }
 
   /// The diagonals of U, [gates that U feeds, hidden], the late one last; one head.
-  void recurrent_diagonals(S* diagonals) const noexcept
-    requires(Heads == 1)
-  {
+  void recurrent_diagonals(S* diagonals) const noexcept requires(Heads == 1) {
     const Index dim = dim_;
     for (Index gate = 0; gate < recurrent_gates; ++gate) {
       const PanelsView<S, Dynamic, Dynamic, Stored> panels{recurrent_weights(), recurrent_gates * dim, dim};
@@ -235,7 +236,8 @@ class PackedGates {
   }
 
   /// `project` for units [first, first + count) of every gate alone; whole panels.
-  void project_units(MatrixView<const S, Dynamic, Inputs> x, MatrixView<S> gates, Index first, Index count) const noexcept {
+  void project_units(MatrixView<const S, Dynamic, Inputs> x, MatrixView<S> gates, Index first,
+                     Index count) const noexcept {
     for (Index gate = 0; gate < static_cast<Index>(Cell::gates); ++gate) {
       const Index unit = gate * hidden() + first;
       const auto out = gates.middle_cols(unit, count);
@@ -273,7 +275,8 @@ class PackedGates {
   }
 
   /// Rows [first, first + count) of packed weights; whole panels.
-  static PanelsView<S, Dynamic, Dynamic, Stored> part(const Stored* panels, Index first, Index count, Index cols) noexcept {
+  static PanelsView<S, Dynamic, Dynamic, Stored> part(const Stored* panels, Index first, Index count,
+                                                      Index cols) noexcept {
     return {panels + first * cols, count, cols};
   }
 
@@ -283,8 +286,8 @@ class PackedGates {
 
   void recur_gate(Index gate, MatrixView<const S> h, MatrixView<S> gates) const noexcept {
     for (Index head = 0; head < heads_; ++head) {
-      const PanelsView<S, HeadDim, HeadDim, Stored> panels{
-          recurrent_weights() + block_offset(gate, head, heads_, dim_), dim_, dim_};
+      const PanelsView<S, HeadDim, HeadDim, Stored> panels{recurrent_weights() + block_offset(gate, head, heads_, dim_),
+                                                           dim_, dim_};
       panels.multiply_add(h.middle_cols(head * dim_, dim_), gates.middle_cols(gate * hidden() + head * dim_, dim_));
     }
   }

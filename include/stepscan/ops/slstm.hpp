@@ -12,7 +12,8 @@ namespace stepscan::inline STEPSCAN_ISA {
 enum class NormalizerFloor { zero, one };
 
 /// The pointwise part of an sLSTM (xLSTM, arXiv 2405.04517, section 2.2): an LSTM with an exponential input gate, a
-/// normaliser n, and a stabiliser m that keeps every exponent at or below zero. Pre-activations in the order i, f, z, o:
+/// normaliser n, and a stabiliser m that keeps every exponent at or below zero. Pre-activations in the order i, f, z,
+/// o:
 ///   m' = max(a_i, log s(a_f) + m)    (a_i where n = 0)
 ///   c' = e^{log s(a_f) + m - m'} c + e^{a_i - m'} tanh(a_z),   n' likewise with 1 for tanh(a_z)
 ///   h' = s(a_o) c' / n'
@@ -96,8 +97,9 @@ struct SlstmCell {
     return {input_gate, forget_gate, new_m, clamped, input_leads};
   }
 
-  /// Where n = 0, a_i may lie below log s(a_f) + m. The xLSTM authors bound the forget gate by 1 there; FlashRNN does not,
-  /// so that it is infinite for a_i far below zero: bounded by a large number instead, times c = n = 0 it is still 0.
+  /// Where n = 0, a_i may lie below log s(a_f) + m. The xLSTM authors bound the forget gate by 1 there; FlashRNN does
+  /// not, so that it is infinite for a_i far below zero: bounded by a large number instead, times c = n = 0 it is still
+  /// 0.
   template <class V>
   static V largest_exponent() noexcept {
     if constexpr (Floor == NormalizerFloor::zero) return V(0);
