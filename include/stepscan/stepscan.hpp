@@ -53,7 +53,11 @@
 #include <stepscan/layers/softmax_scan.hpp>
 #include <stepscan/layers/state.hpp>
 #include <stepscan/layers/swiglu.hpp>
+#include <stepscan/models/beam_search.hpp>
 #include <stepscan/models/bidirectional.hpp>
+#include <stepscan/models/pointer_decoding.hpp>
+#include <stepscan/models/pointer_network.hpp>
+#include <stepscan/models/pointer_network_backward.hpp>
 #include <stepscan/models/residual.hpp>
 #include <stepscan/models/sequential.hpp>
 #include <stepscan/ops/affine_scan.hpp>

@@ -68,6 +68,7 @@ std::vector<Family> all_families() {
       multihead_lstm_family(),
       pattern_attention_family(),
       pointer_attention_family(),
+      pointer_network_family(),
       prob_sparse_attention_family(),
       retention_family(),
       s4_family(),

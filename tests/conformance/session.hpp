@@ -121,6 +121,7 @@ Family multihead_gru_family();
 Family multihead_lstm_family();
 Family pattern_attention_family();
 Family pointer_attention_family();
+Family pointer_network_family();
 Family prob_sparse_attention_family();
 Family retention_family();
 Family s4_family();

@@ -53,7 +53,8 @@ struct PointerScores {
 
 /// The results for every query: log_probs and probs [batch, queries, items], context [batch, queries, features], the
 /// sum of items weighted by probs, and choice [batch, queries], the likeliest item, the first of equals. Where nothing
-/// is allowed all are 0 and the choice is -1; log_probs is 0 where an item is not allowed.
+/// is allowed all are 0 and the choice is -1; log_probs is 0 where an item is not allowed. A context of null data is not
+/// worked out.
 template <Scalar S>
 struct PointerResults {
   SequenceView<S> log_probs;
@@ -69,14 +70,14 @@ template <Scalar S>
 void point_one(const PointerMemory<S>& memory, const PointerMask& mask, Index b, Index i, S* u,
                const PointerResults<S>& to) noexcept {
   const Index items = memory.projected.features, features = memory.items.features;
-  S *const log_probs = to.log_probs.token(b, i), *const probs = to.probs.token(b, i),
-           *const context = to.context.token(b, i);
+  S *const log_probs = to.log_probs.token(b, i), *const probs = to.probs.token(b, i);
+  S* const context = to.context.data == nullptr ? nullptr : to.context.token(b, i);
   Index choice = -1;
   for (Index j = 0; j < items; ++j) {
     if (mask.allows(b, i, j) && (choice < 0 || u[j] > u[choice])) choice = j;
   }
   to.choice[b * to.probs.time + i] = choice;
-  std::fill_n(context, features, S{0});
+  if (context != nullptr) std::fill_n(context, features, S{0});
   S sum{0};
   for (Index j = 0; j < items; ++j) {
     probs[j] = mask.allows(b, i, j) ? std::exp(u[j] - u[choice]) : S{0};
@@ -88,6 +89,7 @@ void point_one(const PointerMemory<S>& memory, const PointerMask& mask, Index b,
     log_probs[j] = allowed ? u[j] - u[choice] - log_sum : S{0};
     if (!allowed) continue;
     probs[j] /= sum;
+    if (context == nullptr) continue;
     const S* const item = memory.items.token(b, j);
     for_each_lanes<S>(features, [&](Index f, auto lanes) {
       lanes.store(context + f, fma(Simd<S>(probs[j]), lanes.load(item + f), lanes.load(context + f)));
