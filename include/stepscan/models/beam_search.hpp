@@ -116,7 +116,7 @@ template <Scalar S>
       }
       std::swap(now, next);
     }
-    std::copy_n(now.slots, now.count * steps, &found.slots(b, 0, 0));
+    std::copy_n(now.slots, now.count * steps, found.slots.data() + b * beams * steps);
     std::copy_n(now.scores, now.count, &found.scores(b, 0));
   }
   return found;
