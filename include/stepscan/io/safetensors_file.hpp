@@ -14,7 +14,6 @@
 #include <stepscan/io/safetensors_header.hpp>
 #include <stepscan/io/tensor_map.hpp>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -206,13 +205,19 @@ inline void SafetensorsFile::add(const std::string& name, detail::HeaderEntry&& 
 }
 
 inline void SafetensorsFile::check_no_gaps(std::span<const std::byte> data) const {
-  std::vector<std::tuple<std::size_t, std::size_t, const std::string*>> ranges;
+  struct Range {
+    std::size_t begin, end;
+    const std::string* name;
+  };
+  std::vector<Range> ranges;  // of one begin and end: in the order of names
   ranges.reserve(tensors_.size());
   for (const auto& [name, entry] : tensors_) {
     const auto begin = static_cast<std::size_t>(entry.bytes.data() - data.data());
-    ranges.emplace_back(begin, begin + entry.bytes.size(), &name);
+    ranges.push_back({begin, begin + entry.bytes.size(), &name});
   }
-  std::sort(ranges.begin(), ranges.end());
+  std::stable_sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) {
+    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+  });
   std::size_t used = 0;
   for (const auto& [begin, end, name] : ranges) {
     if (begin != used) {

@@ -21,19 +21,18 @@ void transpose(MatrixView<const S> from, MatrixView<S> to) noexcept {
   STEPSCAN_ASSERT(from.rows == to.cols && from.cols == to.rows);
   constexpr bool in_blocks = detail::HasX86Transpose<S>;
   constexpr Index block = in_blocks ? 32 / static_cast<Index>(sizeof(S)) : 1;
-  Index i = 0;
+  const Index whole_rows = in_blocks ? from.rows / block * block : 0, whole_cols = from.cols / block * block;
   if constexpr (in_blocks) {
-    const Index whole = from.cols / block * block;
-    for (; i + block <= from.rows; i += block) {
-      for (Index j = 0; j < whole; j += block) {
+    for (Index i = 0; i < whole_rows; i += block) {
+      for (Index j = 0; j < whole_cols; j += block) {
         detail::x86::transpose_block(from.row(i) + j, from.stride, to.row(j) + i, to.stride);
       }
-      for (Index j = whole; j < from.cols; ++j) {
+      for (Index j = whole_cols; j < from.cols; ++j) {
         for (Index r = i; r < i + block; ++r) to(j, r) = from(r, j);
       }
     }
   }
-  for (; i < from.rows; ++i) {
+  for (Index i = whole_rows; i < from.rows; ++i) {
     for (Index j = 0; j < from.cols; ++j) to(j, i) = from(i, j);
   }
 }
