@@ -129,6 +129,7 @@ void fill_tape(const Weights& weights, const StateRows<S, Cell::states>& start, 
     const auto before = tape.before_rows(first, count);
     for (Index t = first; t < first + count; ++t) {
       for (Index b = 0; b < x.batch; ++b) {
+        if (t >= x.length(b)) continue;
         const S* h = t == 0 ? start[0].row(b) : y.token(b, t - 1);
         std::copy_n(h, hidden, before[0].row((t - first) * x.batch + b));
       }
