@@ -149,11 +149,7 @@ class AffineRecurrence : public AffineLayer<AffineRecurrence<Cell, Named, S, Inp
   template <class F>
   void with_packed_weights(Workspace& workspace, F&& f) const {
     const Workspace::Scope scope(workspace);
-    const Index count = packed_size<S>(weight.extent(0), input_size());
-    S* panels = workspace.template take<S>(count);
-    std::fill_n(panels, count, S{0});
-    pack_rows<S>(panels, input_size(), weight, 0);
-    f(AffineGateWeights<S>{{panels, weight.extent(0), input_size()}, bias.data()}, Exact{});
+    f(AffineGateWeights<S>{packed<S>(weight, workspace), bias.data()}, Exact{});
   }
 
  private:

@@ -117,15 +117,11 @@ class Linear : public StatelessLayer<Linear<S, Inputs, Outputs, WithBias>, S, In
       clear_padding(x, y);
     } else {
       const Workspace::Scope scope(workspace);
-      const Index count = packed_size<S>(output_size(), input_size());
-      S* panels = workspace.template take<S>(count);
-      std::fill_n(panels, count, S{0});
-      pack_rows<S>(panels, input_size(), weight, 0);
       S* offsets = workspace.template take<S>(output_size());
       std::fill_n(offsets, output_size(), S{0});
       if constexpr (WithBias) std::copy(bias.begin(), bias.end(), offsets);
       detail::join_members(x, y);
-      linear_tokens(PanelsView<S, Outputs, Inputs>{panels, output_size(), input_size()}, offsets, x, y);
+      linear_tokens(packed<S, Outputs, Inputs>(weight, workspace), offsets, x, y);
     }
   }
 };

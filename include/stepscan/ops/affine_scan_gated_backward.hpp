@@ -88,9 +88,7 @@ void gated_affine_backward(MatrixView<const S> weight, const GatedAffineTrace<S>
                            Workspace& workspace) {
   const Workspace::Scope scope(workspace);
   const Index width = weight.rows, inputs = weight.cols, hidden = dh.cols;
-  S* panels = workspace.take<S>(packed_size<S>(inputs, width));
-  std::fill_n(panels, packed_size<S>(inputs, width), S{0});
-  pack_transposed<S>(panels, width, weight, 0);
+  const PanelsView<S> transposed = packed_transpose<S>(weight, workspace);
   S* zeros = workspace.take<S>(inputs);
   std::fill_n(zeros, inputs, S{0});
   dpre.lengths = x.lengths;
@@ -99,8 +97,7 @@ void gated_affine_backward(MatrixView<const S> weight, const GatedAffineTrace<S>
       detail::hoisted_affine_grid<S>(x.batch, x.time, 2 * width, inputs, schedule, Direction::backward);
   const Index chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
   const AffineSlots<S, 1> slots(workspace, x.batch, chunks, hidden, hidden, {dh});
-  run_scan(detail::GatedAffineBackward<Cell, S>{{panels, inputs, width}, zeros, trace, start, dy, dpre, dx, slots},
-           grid, schedule);
+  run_scan(detail::GatedAffineBackward<Cell, S>{transposed, zeros, trace, start, dy, dpre, dx, slots}, grid, schedule);
   clear_padding(x, dx);
 
   // One product for all tokens where they lie one behind the other, otherwise one per batch member; each gate's share
