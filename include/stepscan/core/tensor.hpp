@@ -222,4 +222,10 @@ class Tensor {
   Storage storage_;
 };
 
+/// Gives a tensor this shape, all elements zero; one that has the shape already keeps its elements.
+template <class T, Index... Dims>
+void resize(Tensor<T, Dims...>& tensor, const typename Tensor<T, Dims...>::Shape& shape) {
+  if (tensor.shape() != shape) tensor = Tensor<T, Dims...>(shape);
+}
+
 }  // namespace stepscan::inline STEPSCAN_ISA

@@ -29,10 +29,7 @@ struct DiagonalMimoTraining {
     const Workspace::Scope scope(tape.workspace);
     tape.x = x;
     tape.schedule = schedule_of(form);
-    for (auto& h : tape.h) {
-      const std::array<Index, 3> shape{x.batch, x.time, 2 * layer.state_size()};
-      if (h.shape() != shape) h = Tensor<S, Dynamic, Dynamic, Dynamic>(shape);
-    }
+    for (auto& h : tape.h) resize(h, {x.batch, x.time, 2 * layer.state_size()});
     tape.start[0].h = state.h;
     layer.with_systems(tape.workspace, [&](const auto& systems) {
       diagonal_mimo_scan<S>(systems[0], Direction::forward, state.view(), x, y, tape.schedule, tape.workspace,
