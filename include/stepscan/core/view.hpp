@@ -215,6 +215,14 @@ SequenceView(Tensor<T, B, N, F>&) -> SequenceView<T, F>;
 template <class T, Index B, Index N, Index F>
 SequenceView(const Tensor<T, B, N, F>&) -> SequenceView<const T, F>;
 
+/// Rows as sequences of one token each, [rows, 1, cols].
+template <class T, Index Rows, Index Cols>
+[[nodiscard]] constexpr SequenceView<T, Cols> one_token(const MatrixView<T, Rows, Cols>& rows) noexcept {
+  SequenceView<T, Cols> tokens(rows.data, rows.rows, 1, rows.cols);
+  tokens.batch_stride = rows.stride;
+  return tokens;
+}
+
 /// Calls f(first, count) for each run of batch members whose token t is real in x and that are rows of one matrix in
 /// both x and y: one call for a batch without padding, one for each member where one of the views is packed.
 template <class X, class Y, Index I, Index O, class Function>
