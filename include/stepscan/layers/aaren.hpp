@@ -98,10 +98,7 @@ class Aaren : public Layer<Aaren<S, Features, Heads, WithBias, Default>, S, Feat
     std::fill_n(f, features, S{0});
     for (Index i = h * head_dim(); i < (h + 1) * head_dim(); ++i) {
       const S q = scale * query_feature(i);
-      const S* const row = wk.data() + i * features;
-      for_each_lanes<S>(features, [&](Index c, auto lanes) {
-        lanes.store(f + c, fma(Simd<S>(q), lanes.load(row + c), lanes.load(f + c)));
-      });
+      add_scaled(q, wk.data() + i * features, f, features);
       offset += q * bk[i];
     }
     return offset;

@@ -2,8 +2,8 @@
 
 #include <cmath>
 #include <numbers>
-#include <stepscan/layers/planes_tensor.hpp>
 #include <stepscan/layers/layer.hpp>
+#include <stepscan/layers/planes_tensor.hpp>
 #include <stepscan/layers/schedule.hpp>
 #include <stepscan/layers/step_bias.hpp>
 #include <stepscan/ops/selective_scan.hpp>

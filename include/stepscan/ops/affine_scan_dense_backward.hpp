@@ -58,10 +58,7 @@ struct DenseScanBackward {
   [[nodiscard]] Index size() const noexcept { return algebra.rows * algebra.cols; }
 
   void add_to(const Planes<const S*, P>& x, const Planes<S*, P>& y) const noexcept {
-    for (std::size_t k = 0; k < P; ++k) {
-      for_each_lanes<S>(
-          size(), [&](Index i, auto lanes) { lanes.store(y[k] + i, lanes.load(y[k] + i) + lanes.load(x[k] + i)); });
-    }
+    for (std::size_t k = 0; k < P; ++k) add_scaled(S{1}, x[k], y[k], size());
   }
 
   /// da = g h^H

@@ -130,11 +130,7 @@ void pull_transition(const SystemShape& shape, const S* a, const S* h, S* g, S* 
     std::copy_n(g, shape.states, room);
     for (Index i = 0; i < shape.states; ++i) {
       g[i] = dot(a + i * shape.states, room, shape.states);
-      S* row = da + i * shape.states;
-      const Simd<S> hi(h[i]);
-      for_each_lanes<S>(shape.states, [&](Index j, auto lanes) {
-        lanes.store(row + j, fma(hi, lanes.load(room + j), lanes.load(row + j)));
-      });
+      add_scaled(h[i], room, da + i * shape.states, shape.states);
     }
     return;
   }
