@@ -15,11 +15,12 @@ struct S4Parameters {
   }
 
   template <class L>
-  static void pull_back(const L& layer, Index f, const DenseCotangents& g, double* room, L& gradient) noexcept {
+  static void pull_back(const L& layer, Index f, const DenseCotangents& g, const DenseFeatureMemory& memory,
+                        L& gradient) noexcept {
     using S = typename L::scalar_type;
     const double h = layer.half_step(f);
     const double dh = dplr_dense_backward(
-        layer.modes(), h, [&](Index n) { return layer.mode(f, n); }, g, room,
+        layer.modes(), h, [&](Index n) { return layer.mode(f, n); }, g, memory.free,
         [&](Index n, const DplrMode& d) {
           add_complex(gradient.Lambda, d.lambda, f, n);
           add_complex(gradient.P, d.p, f, n);
@@ -35,7 +36,6 @@ struct S4Parameters {
 
 template <Scalar S, Index Features, Index StateSize, class Default>
 struct Training<S4<S, Features, StateSize, Default>>
-    : detail::LinearSystemTraining<S4<S, Features, StateSize, Default>,
-                                   detail::DensePullback<S4<S, Features, StateSize, Default>, detail::S4Parameters>> {};
+    : detail::DenseTraining<S4<S, Features, StateSize, Default>, detail::S4Parameters> {};
 
 }  // namespace stepscan::inline STEPSCAN_ISA
