@@ -82,9 +82,7 @@ class S4d : public DiagonalLayer<S4d<S, Features, StateSize, Default>, S, Featur
   [[nodiscard]] double step_size(Index f) const noexcept {
     return options.step_scale * std::exp(static_cast<double>(log_dt[f]));
   }
-  [[nodiscard]] std::complex<double> weight(Index f, Index n) const noexcept {
-    return detail::complex_at(C, f, n);
-  }
+  [[nodiscard]] std::complex<double> weight(Index f, Index n) const noexcept { return detail::complex_at(C, f, n); }
 
   [[nodiscard]] SystemMode mode(Index f, Index n) const noexcept {
     const DiscreteMode d = discretize(eigenvalue(f, n), step_size(f), options.discretization);

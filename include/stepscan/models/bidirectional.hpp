@@ -61,7 +61,7 @@ class Bidirectional : public Layer<Bidirectional<Forward, Backward>, typename Fo
   Forward forward_layer;
   Backward backward_layer;
 
-  static constexpr auto fields() requires(Tree<Forward>&& Tree<Backward>) {
+  static constexpr auto fields() requires(Trees<Forward, Backward>) {
     return std::tuple{Field{"forward", &Bidirectional::forward_layer},
                       Field{"backward", &Bidirectional::backward_layer}};
   }

@@ -213,8 +213,8 @@ void attention_start_backward(const AttentionInputs<S>& in, const AttentionRows<
     const S *const q = in.query(b, h, t), *const g = to.dy.token(b, t) + h * n.value_dim;
     add(S{1}, g, start.of_head(dstart.added, h, n.value_dim), n.value_dim);
     if (!start.has_key()) return;
-    const S *const key = start.of_head(start.key, h, n.key_dim), *const value =
-                                                                     start.of_head(start.value, h, n.value_dim);
+    const S* const key = start.of_head(start.key, h, n.key_dim);
+    const S* const value = start.of_head(start.value, h, n.value_dim);
     const S logit =
         start.logits != nullptr ? Fold::unit(start.logits[h]) : Fold::unit(in.scale) * dot<S>(q, key, n.key_dim);
     const S p = std::exp2(logit - kept.maximum.token(b, t)[h]) * Fold::inverse(kept.sum.token(b, t)[h]);

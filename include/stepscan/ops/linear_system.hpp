@@ -54,8 +54,7 @@ struct ChunkOperators {
         carry(write + shape.chunk * shape.states),
         advance(carry + shape.transition_size()) {}
   template <class U>
-  requires(std::is_convertible_v<U (*)[], T (*)[]>) ChunkOperators(const ChunkOperators<U>& other)
-  noexcept
+  ChunkOperators(const ChunkOperators<U>& other) noexcept requires(std::is_convertible_v<U (*)[], T (*)[]>)
       : response(other.response), read(other.read), write(other.write), carry(other.carry), advance(other.advance) {}
 };
 

@@ -5,8 +5,8 @@
 #include <stepscan/scan/affine_slots.hpp>
 
 /// The selective scan of Mamba (arXiv 2312.00752, algorithm 2 and section 3.3), a diagonal state-space system whose
-/// step size, input and output weights depend on the token. With s_t = delta_t + delta_bias and dt_t = softplus(s_t) or
-/// s_t,
+/// step size, input and output weights depend on the token. With s_t = delta_t + delta_bias and dt_t = softplus(s_t),
+/// or s_t itself,
 ///   h_t[n, d] = exp(dt_t[d] A[d, n]) h_(t-1)[n, d] + dt_t[d] u_t[d] B_t[g, n]
 ///   y_t[d]    = (sum_n C_t[g, n] h_t[n, d] + D[d] u_t[d]) silu(z_t[d])
 /// where channel d belongs to group g = d / (features / groups). A, B, C and h may be complex (P = 2), half of

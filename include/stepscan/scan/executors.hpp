@@ -59,8 +59,7 @@ inline constexpr Index shared_scan_size = 1 << 17;
 ///
 ///   op.length(s)                     tokens of sequence s
 ///   op.state(s, i)                   where the state stands that enters the i-th chunk visited; state(s, 0) is where
-///   the
-///                                    sequence starts and, in the end, where its last state is
+///                                    the sequence starts and, in the end, where its last state is
 ///   op.emit(job, state)              the outputs of the tokens; `state` moves from before to behind them
 template <class Op>
 concept ScanOperation = requires(const Op& op, Index s, const ScanJob& job) {
@@ -75,8 +74,7 @@ concept ScanOperation = requires(const Op& op, Index s, const ScanJob& job) {
 ///   op.summarise(job, element)       element = what the tokens do to a state
 ///   op.finish(s, i)                  the last state stands in state(s, i), i > 0: bring it to state(s, 0)
 ///   Op::keeps_local                  summarise also does work on the chunk that its emit builds on, so it runs on
-///   every
-///                                    chunk; otherwise the last chunk is not summarised
+///                                    every chunk; otherwise the last chunk is not summarised
 template <class Op>
 concept ParallelScanOperation = ScanOperation<Op> && requires(const Op& op, Index s, const ScanJob& job) {
   op.summarise(job, op.element(s, s));
