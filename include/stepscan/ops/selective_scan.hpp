@@ -35,7 +35,7 @@ namespace detail {
 /// A sequence of the executors is one block of channels of one batch member; its states lie as strips. Emit also keeps,
 /// where there is room, the states that enter every piece.
 template <class Math, Scalar S, std::size_t P>
-struct SelectiveScanOperation {
+struct SelectiveScanOperation : InAffineSlots<DiagonalAffine<S, P>, S, P> {
   static constexpr bool keeps_local = false;
   using Piece = SelectivePiece<Math, S, P>;
   using Monoid = DiagonalAffine<S, P>;
@@ -44,18 +44,12 @@ struct SelectiveScanOperation {
   SelectiveInputs<S> in;
   SequenceView<S> y;
   ScanGrid grid;
-  AffineSlots<S, P> slots;
   S* rooms = nullptr;        ///< a SelectiveRoom for every worker
   S* checkpoints = nullptr;  ///< [sequences, pieces, P, block_size]
 
   [[nodiscard]] Index member(Index s) const noexcept { return s / p.layout.blocks(); }
   [[nodiscard]] Index length(Index s) const noexcept { return in.u.length(member(s)); }
   [[nodiscard]] Monoid monoid() const noexcept { return {p.layout.block_size()}; }
-  [[nodiscard]] auto element(Index s, Index i) const noexcept {
-    return slots.template element<typename Monoid::Element>(s, i);
-  }
-  [[nodiscard]] Planes<S*, P> state(Index s, Index i) const noexcept { return slots.state(s, i); }
-  void finish(Index s, Index i) const noexcept { slots.finish(s, i); }
 
   void summarise(const ScanJob& job, const typename Monoid::Element& element) const noexcept {
     monoid().identity(element);
@@ -216,7 +210,7 @@ void selective_scan(const SelectiveParameters<S, P>& p, const SelectiveInputs<S>
   const AffineSlots<S, P> slots(workspace, grid.sequences, chunks, size, size, states.planes);
   S* rooms = workspace.take<S>(grid.workers * detail::SelectiveRoom<S, P>::size(layout));
   states.pack(h);
-  const detail::SelectiveScanOperation<Math, S, P> op{p, in, y, grid, slots, rooms, checkpoints};
+  const detail::SelectiveScanOperation<Math, S, P> op{{slots}, p, in, y, grid, rooms, checkpoints};
   if (schedule.parallel) {
     scan_parallel(op, grid);
   } else {
