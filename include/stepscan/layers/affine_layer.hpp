@@ -1,7 +1,7 @@
 #pragma once
 
-#include <cmath>
 #include <stepscan/kernels/math.hpp>
+#include <stepscan/layers/initialize.hpp>
 #include <stepscan/layers/layer.hpp>
 #include <stepscan/layers/schedule.hpp>
 #include <stepscan/ops/affine_scan_gated.hpp>
@@ -127,14 +127,7 @@ class AffineRecurrence : public AffineLayer<AffineRecurrence<Cell, Named, S, Inp
   AffineRecurrence(Index inputs, Index hidden) : weight(gates * hidden, inputs), bias(gates * hidden) {}
 
   /// Uniform in +-1 / sqrt(inputs), as torch.nn.Linear.
-  void initialize(Random& random) {
-    const double bound = 1.0 / std::sqrt(static_cast<double>(input_size()));
-    for_each_tensor(
-        [&](const Path&, auto& tensor) {
-          for (S& value : tensor) value = static_cast<S>(random.uniform(-bound, bound));
-        },
-        *this);
-  }
+  void initialize(Random& random) { detail::fill_uniform(*this, input_size(), random); }
 
   [[nodiscard]] Index input_size() const noexcept { return weight.extent(1); }
   [[nodiscard]] Index output_size() const noexcept { return bias.size() / gates; }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cmath>
+#include <stepscan/layers/initialize.hpp>
 #include <stepscan/layers/stateless.hpp>
 #include <stepscan/ops/linear.hpp>
 
@@ -74,14 +74,7 @@ class Linear : public StatelessLayer<Linear<S, Inputs, Outputs, WithBias>, S, In
   }
 
   /// Uniform in +-1 / sqrt(inputs), as PyTorch does.
-  void initialize(Random& random) {
-    const double bound = 1.0 / std::sqrt(static_cast<double>(input_size()));
-    for_each_tensor(
-        [&](const Path&, auto& tensor) {
-          for (S& value : tensor) value = static_cast<S>(random.uniform(-bound, bound));
-        },
-        *this);
-  }
+  void initialize(Random& random) { detail::fill_uniform(*this, input_size(), random); }
 
   [[nodiscard]] Index input_size() const noexcept { return weight.extent(1); }
   [[nodiscard]] Index output_size() const noexcept { return weight.extent(0); }
