@@ -161,7 +161,7 @@ void affine_scan(const Planes<SequenceView<const S>, P>& a, const Planes<Sequenc
   const Workspace::Scope scope(workspace);
   constexpr Index planes = static_cast<Index>(P);
   const ScanGrid grid = detail::affine_grid<S>(v[0].batch, v[0].time, 3 * planes * size, schedule, Direction::forward);
-  const Index chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
+  const Index chunks = chunk_slots(grid, schedule);
   const AffineSlots<S, P> slots(workspace, grid.sequences, chunks, size, size, state);
   run_scan(detail::DiagonalScan<S, P>{{slots}, a, v, h}, grid, schedule);
   detail::clear_padding(v[0], h);

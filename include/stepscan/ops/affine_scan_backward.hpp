@@ -90,7 +90,7 @@ void affine_scan_backward(const Planes<SequenceView<const S>, P>& a, const Plane
   const Workspace::Scope scope(workspace);
   constexpr Index planes = static_cast<Index>(P);
   const ScanGrid grid = detail::affine_grid<S>(batch, dh[0].time, 5 * planes * size, schedule, Direction::backward);
-  const Index chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
+  const Index chunks = chunk_slots(grid, schedule);
   const AffineSlots<S, P> slots(workspace, grid.sequences, chunks, size, size, dstate);
   run_scan(detail::DiagonalScanBackward<S, P>{{slots}, a, h, start, dh, da, dv}, grid, schedule);
   detail::clear_padding(dh[0], da);

@@ -105,7 +105,7 @@ void affine_scan_dense(Index rows, const Planes<SequenceView<const S>, P>& a, co
   constexpr Index planes = static_cast<Index>(P);
   const Index numbers = planes * (rows * rows + 2 * size);
   const ScanGrid grid = detail::affine_grid<S>(batch, v[0].time, numbers, schedule, Direction::forward);
-  const Index chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
+  const Index chunks = chunk_slots(grid, schedule);
   const AffineSlots<S, P> slots(workspace, batch, chunks, rows * rows, size, state);
   const detail::DenseScratch<S, P> scratch(workspace, grid.workers, algebra);
   run_scan(detail::DenseScan<S, P>{{slots}, algebra, a, v, h, scratch}, grid, schedule);

@@ -93,7 +93,7 @@ void affine_scan_dense_backward(Index rows, const Planes<SequenceView<const S>, 
   constexpr Index planes = static_cast<Index>(P);
   const Index numbers = planes * (2 * rows * rows + 3 * size);
   const ScanGrid grid = detail::affine_grid<S>(batch, dh[0].time, numbers, schedule, Direction::backward);
-  const Index chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
+  const Index chunks = chunk_slots(grid, schedule);
   const AffineSlots<S, P> slots(workspace, batch, chunks, rows * rows, size, dstate);
   const detail::DenseScratch<S, P> scratch(workspace, grid.workers, algebra);
   run_scan(detail::DenseScanBackward<S, P>{{slots}, algebra, a, h, start, dh, da, dv, scratch}, grid, schedule);

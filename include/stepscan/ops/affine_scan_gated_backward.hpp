@@ -81,7 +81,7 @@ void gated_affine_backward(MatrixView<const S> weight, const GatedAffineTrace<S>
   dpre.start = x.start;
   const ScanGrid grid =
       detail::hoisted_affine_grid<S>(x.batch, x.time, 2 * width, inputs, schedule, Direction::backward);
-  const Index chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
+  const Index chunks = chunk_slots(grid, schedule);
   const AffineSlots<S, 1> slots(workspace, x.batch, chunks, hidden, hidden, {dh});
   run_scan(detail::GatedAffineBackward<Cell, S>{{slots}, transposed, zeros, trace, start, dy, dpre, dx}, grid,
            schedule);

@@ -205,7 +205,7 @@ void selective_scan(const SelectiveParameters<S, P>& p, const SelectiveInputs<S>
   const Workspace::Scope scope(workspace);
   const SelectiveLayout& layout = p.layout;
   const ScanGrid grid = detail::selective_grid<S>(layout, in.u.batch, in.u.time, schedule, Direction::forward);
-  const Index size = layout.block_size(), chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
+  const Index size = layout.block_size(), chunks = chunk_slots(grid, schedule);
   const detail::SelectiveBlocks<S, P> states(layout, grid.sequences, workspace);
   const AffineSlots<S, P> slots(workspace, grid.sequences, chunks, size, size, states.planes);
   S* rooms = workspace.take<S>(grid.workers * detail::SelectiveRoom<S, P>::size(layout));

@@ -47,6 +47,11 @@ struct ScanGrid {
 /// The chunks of a sequence of `length` tokens.
 [[nodiscard]] constexpr Index chunk_count(Index length, Index chunk) noexcept { return (length + chunk - 1) / chunk; }
 
+/// Chunks of a sequence that have an element and a state of their own: all in a parallel schedule.
+[[nodiscard]] constexpr Index chunk_slots(const ScanGrid& grid, const ScanSchedule& schedule) noexcept {
+  return schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
+}
+
 /// Multiply-adds, or numbers read from memory, below which a scan is not worth a second thread.
 inline constexpr Index shared_scan_size = 1 << 17;
 
