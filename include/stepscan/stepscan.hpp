@@ -12,6 +12,7 @@
 #include <stepscan/layers/aaren.hpp>
 #include <stepscan/layers/activation.hpp>
 #include <stepscan/layers/alibi_attention.hpp>
+#include <stepscan/layers/attention_weights.hpp>
 #include <stepscan/layers/backward.hpp>
 #include <stepscan/layers/biased_attention.hpp>
 #include <stepscan/layers/causal_conv1d.hpp>

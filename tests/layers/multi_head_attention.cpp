@@ -1,6 +1,6 @@
 #include <cmath>
 #include <complex>
-#include <stepscan/layers/multi_head_attention.hpp>
+#include <stepscan/layers/attention_weights.hpp>
 #include <support/catch.hpp>
 #include <support/sequences.hpp>
 
@@ -184,6 +184,31 @@ TEST_CASE("multi_head_attention: a larger cache goes on at the same positions", 
   sinks.scan(dropped, in, y);
   CHECK_THROWS_WITH(sinks.reserve(dropped, 8),
                     "AlibiAttentionScan: expected a state with all its tokens, found 6 of 20");
+}
+
+TEST_CASE("multi_head_attention: its weights, on request, are those of the values", "[layers]") {
+  const auto layer = with<Attention<everything>>({.capacity = 9, .sinks = 2});
+  const auto x = random_sequence<double>(1, 26, model, 1);
+  const SequenceView<const double> in(x);
+  Sequence<double> y(1, 6, model), o(1, 6, heads * dim), earlier(1, 20, model);
+  auto state = layer.initial_state(1);
+  layer.scan(state, in.slice(0, 20), earlier);
+  const std::vector<std::size_t> kept{0, 1, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25};
+  const Rows v = projected(layer.qkv_proj.v_proj, x);
+  Tensor<double, Dynamic, Dynamic> weights(6, 15);
+  Workspace workspace;
+  for (Index h = 0; h < heads; ++h) {
+    attention_weights(layer, state, in.slice(20, 6), 0, h, weights, workspace);
+    for (Index t = 0; t < 6; ++t) {
+      for (Index j = 0; j < 15; ++j) {
+        const std::vector<double>& value = v[kept[static_cast<std::size_t>(j)]];
+        for (Index i = 0; i < dim; ++i)
+          o(0, t, h * dim + i) += weights(t, j) * value[static_cast<std::size_t>(h / 2 * dim + i)];
+      }
+    }
+  }
+  layer.scan(state, in.slice(20, 6), y);
+  CHECK(distance(scanned(layer.o_proj, o), y) < 1e-13);
 }
 
 TEST_CASE("multi_head_attention: sizes that do not fit are refused", "[layers]") {
