@@ -118,8 +118,33 @@ struct DecayTiles {
     transpose<S>(MatrixView<const S>(keys), transposed_keys);
     if constexpr (Policy::per_channel) {
       score_channels<Reads>(n);
+      decay_queries<Policy, Reads>(n);
     } else {
       score_tokens<Policy, Reads>(n);
+    }
+  }
+
+  /// The state's decay and, where they are read, Qd, from n queries and weights alone.
+  template <class Policy, bool Reads = true>
+  void decay_queries(Index n) noexcept {
+    if constexpr (Policy::per_channel) {
+      for_each_lanes<S>(keys.cols, [&](Index d, auto lanes) {
+        Simd<S> product(S{1});
+        for (Index i = 0; i < n; ++i) {
+          product = product * lanes.load(weights.decay + i * weights.stride + d);
+          if constexpr (Reads) lanes.store(decayed_queries.row(i) + d, product * lanes.load(queries.row(i) + d));
+        }
+        lanes.store(state_decay + d, product);
+      });
+    } else {
+      S product{1};
+      for (Index i = 0; i < n; ++i) {
+        query_weights[i] = product *= weights.decay[i];
+        if constexpr (Reads) {
+          transform(decayed_queries.row(i), queries.row(i), keys.cols, [&](Simd<S> q) { return q * Simd<S>(product); });
+        }
+      }
+      *state_decay = product;
     }
   }
 
@@ -167,14 +192,8 @@ struct DecayTiles {
   void score_tokens(Index n) noexcept {
     const Index c = scores.cols;
     pair<Policy>(n);
-    S product{1};
-    for (Index i = 0; i < n; ++i) query_weights[i] = product *= weights.decay[i];
-    *state_decay = product;
+    decay_queries<Policy, Reads>(n);
     if constexpr (Reads) {
-      for (Index i = 0; i < n; ++i) {
-        transform(decayed_queries.row(i), queries.row(i), keys.cols,
-                  [&](Simd<S> q) { return q * Simd<S>(query_weights[i]); });
-      }
       multiply_pairs(queries, scores, n);
       for (Index i = 0; i < n; ++i) {
         for (Index j = (i / width + 1) * width; j < c; j += width) store(scores.row(i) + j, Simd<S>(S{0}));
@@ -213,14 +232,6 @@ struct DecayTiles {
       if constexpr (Reads) (store(scores.row(I), first_lanes<I + 1>(sums[I], Simd<S>(S{0}))), ...);
     }
     (std::make_integer_sequence<int, static_cast<int>(width)>{});
-    for_each_lanes<S>(key_dim, [&](Index d, auto lanes) {
-      Simd<S> product(S{1});
-      for (Index i = 0; i < n; ++i) {
-        product = product * lanes.load(weights.decay + i * key_dim + d);
-        if constexpr (Reads) lanes.store(decayed_queries.row(i) + d, product * lanes.load(queries.row(i) + d));
-      }
-      lanes.store(state_decay + d, product);
-    });
   }
 };
 

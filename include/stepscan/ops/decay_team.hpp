@@ -45,13 +45,13 @@ struct DecayTeam {
   }
 
   void run() const noexcept {
+    for (Index s = 0; s < grid.sequences; ++s) {
+      if (scan.in_turn(s) && scan.length(s) > 0) scan.emit({s, 0, 0, {0, scan.length(s)}}, scan.state(s, 0));
+    }
     if constexpr (normalised) {
       for (Index s = 0; s < grid.sequences; ++s) {
         for (Index i = 0; i < bands; ++i) std::copy_n(scan.state(s, 0).normaliser, keys(), normaliser(s, i));
       }
-    }
-    for (Index s = 0; s < grid.sequences; ++s) {
-      if (scan.in_turn(s) && scan.length(s) > 0) scan.emit({s, 0, 0, {0, scan.length(s)}}, scan.state(s, 0));
     }
     SpinBarrier barrier;
     run_team(static_cast<int>(grid.workers), [&](int rank, int size) {
