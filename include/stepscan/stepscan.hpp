@@ -78,3 +78,5 @@
 #include <stepscan/ops/prob_sparse_backward.hpp>
 #include <stepscan/ops/s4d_init.hpp>
 #include <stepscan/ops/vertical_slash.hpp>
+#include <stepscan/train/losses.hpp>
+#include <stepscan/train/optimizers.hpp>
