@@ -16,6 +16,7 @@
 #include <stepscan/layers/causal_conv1d.hpp>
 #include <stepscan/layers/conv1d.hpp>
 #include <stepscan/layers/delta_rule.hpp>
+#include <stepscan/layers/dropout.hpp>
 #include <stepscan/layers/dss.hpp>
 #include <stepscan/layers/elman_rnn.hpp>
 #include <stepscan/layers/gated_delta_rule.hpp>
