@@ -79,5 +79,10 @@
 #include <stepscan/ops/prob_sparse_backward.hpp>
 #include <stepscan/ops/s4d_init.hpp>
 #include <stepscan/ops/vertical_slash.hpp>
+#include <stepscan/train/accumulation.hpp>
+#include <stepscan/train/clipping.hpp>
+#include <stepscan/train/exponential_average.hpp>
 #include <stepscan/train/losses.hpp>
 #include <stepscan/train/optimizers.hpp>
+#include <stepscan/train/schedules.hpp>
+#include <stepscan/train/truncated_backpropagation.hpp>
