@@ -56,6 +56,7 @@
 #include <stepscan/layers/swiglu.hpp>
 #include <stepscan/models/beam_search.hpp>
 #include <stepscan/models/bidirectional.hpp>
+#include <stepscan/models/checkpoint.hpp>
 #include <stepscan/models/pointer_decoding.hpp>
 #include <stepscan/models/pointer_network.hpp>
 #include <stepscan/models/pointer_network_backward.hpp>
@@ -82,6 +83,7 @@
 #include <stepscan/train/accumulation.hpp>
 #include <stepscan/train/clipping.hpp>
 #include <stepscan/train/exponential_average.hpp>
+#include <stepscan/train/gradient_check.hpp>
 #include <stepscan/train/losses.hpp>
 #include <stepscan/train/optimizers.hpp>
 #include <stepscan/train/schedules.hpp>
