@@ -11,6 +11,7 @@
 #include <stepscan/layers/decay_gate_backward.hpp>
 #include <stepscan/layers/dropout_backward.hpp>
 #include <stepscan/layers/dss_backward.hpp>
+#include <stepscan/layers/dss_initialize.hpp>
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/gated_linear_attention_layer_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
@@ -23,6 +24,7 @@
 #include <stepscan/layers/pointer_attention_backward.hpp>
 #include <stepscan/layers/projected_backward.hpp>
 #include <stepscan/layers/s4_backward.hpp>
+#include <stepscan/layers/s4_initialize.hpp>
 #include <stepscan/layers/s4d_backward.hpp>
 #include <stepscan/layers/s5_backward.hpp>
 #include <stepscan/layers/s5_initialize.hpp>
