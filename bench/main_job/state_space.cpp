@@ -1,7 +1,7 @@
-#include <stepscan/layers/dss.hpp>
+#include <stepscan/layers/dss_initialize.hpp>
 #include <stepscan/layers/lru.hpp>
 #include <stepscan/layers/lssl.hpp>
-#include <stepscan/layers/s4.hpp>
+#include <stepscan/layers/s4_initialize.hpp>
 #include <stepscan/layers/s4d.hpp>
 #include <stepscan/layers/s5.hpp>
 #include <stepscan/layers/s5_initialize.hpp>

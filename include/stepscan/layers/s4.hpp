@@ -60,23 +60,9 @@ class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Feat
     }
   }
 
-  /// Lambda = -1/2 + i pi n, P = sqrt(1 / 2), B = 1; C complex normal, D normal, dt log-uniform in [0.001, 0.1].
-  void initialize(Random& random) {
-    for (Index f = 0; f < input_size(); ++f) {
-      for (Index n = 0; n < modes(); ++n) {
-        Lambda.re(f, n) = static_cast<S>(-0.5);
-        Lambda.im(f, n) = static_cast<S>(std::numbers::pi * static_cast<double>(n));
-        P.re(f, n) = static_cast<S>(std::numbers::sqrt2 / 2);
-        P.im(f, n) = 0;
-        B.re(f, n) = 1;
-        B.im(f, n) = 0;
-        C.re(f, n) = static_cast<S>(random.normal() * std::numbers::sqrt2 / 2);
-        C.im(f, n) = static_cast<S>(random.normal() * std::numbers::sqrt2 / 2);
-      }
-      log_dt[f] = static_cast<S>(random.uniform(std::log(0.001), std::log(0.1)));
-      D[f] = static_cast<S>(random.normal());
-    }
-  }
+  /// HiPPO-LegS in its diagonal-plus-low-rank form; C complex normal, D normal, dt log-uniform in [0.001, 0.1].
+  /// Compiled by those who include <stepscan/layers/backward.hpp>.
+  void initialize(Random& random) { Initialization<S4>::run(*this, random); }
 
   [[nodiscard]] Index input_size() const noexcept { return Lambda.re.extent(0); }
   [[nodiscard]] Index output_size() const noexcept { return input_size(); }
