@@ -56,12 +56,16 @@
 #include <stepscan/layers/swiglu.hpp>
 #include <stepscan/models/beam_search.hpp>
 #include <stepscan/models/bidirectional.hpp>
+#include <stepscan/models/branches.hpp>
+#include <stepscan/models/generate.hpp>
 #include <stepscan/models/language_model.hpp>
 #include <stepscan/models/language_model_backward.hpp>
 #include <stepscan/models/pointer_decoding.hpp>
 #include <stepscan/models/pointer_network.hpp>
 #include <stepscan/models/pointer_network_backward.hpp>
+#include <stepscan/models/repeat.hpp>
 #include <stepscan/models/residual.hpp>
+#include <stepscan/models/sampling.hpp>
 #include <stepscan/models/sequential.hpp>
 #include <stepscan/ops/affine_scan.hpp>
 #include <stepscan/ops/affine_scan_backward.hpp>
