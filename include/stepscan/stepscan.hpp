@@ -42,6 +42,7 @@
 #include <stepscan/layers/pointer_attention.hpp>
 #include <stepscan/layers/projected_attention.hpp>
 #include <stepscan/layers/retention.hpp>
+#include <stepscan/layers/reversible_norm.hpp>
 #include <stepscan/layers/rms_norm.hpp>
 #include <stepscan/layers/s4.hpp>
 #include <stepscan/layers/s4d.hpp>
@@ -57,6 +58,10 @@
 #include <stepscan/models/beam_search.hpp>
 #include <stepscan/models/bidirectional.hpp>
 #include <stepscan/models/branches.hpp>
+#include <stepscan/models/classifier.hpp>
+#include <stepscan/models/classifier_backward.hpp>
+#include <stepscan/models/forecaster.hpp>
+#include <stepscan/models/forecaster_backward.hpp>
 #include <stepscan/models/generate.hpp>
 #include <stepscan/models/language_model.hpp>
 #include <stepscan/models/language_model_backward.hpp>

@@ -102,7 +102,7 @@ void spoil_padding(Sequence<S>& x, const std::vector<Index>& lengths) {
   }
 }
 
-/// The largest difference between a gradient, a tree or tensor like `values`, and central finite differences of loss()
+/// The largest relative difference between a gradient, a tree or tensor like `values`, and central finite differences of loss()
 /// in every number of `values`; infinite where one is not a number. Where `values` has NaN, padding, the gradient is 0.
 template <class T, class Loss>
 [[nodiscard]] double difference_error(T& values, const T& gradient, Loss&& loss) {
@@ -118,7 +118,8 @@ template <class T, class Loss>
       tensor[i] = before + h;
       const double above = loss();
       tensor[i] = before - h;
-      const double off = std::abs((above - loss()) / (2 * h) - found[i]);
+      const double expected = (above - loss()) / (2 * h);
+      const double off = std::abs(expected - found[i]) / (1 + std::abs(expected));
       tensor[i] = before;
       error = std::isfinite(off) ? std::max(error, off) : std::numeric_limits<double>::infinity();
     }
