@@ -60,6 +60,8 @@
 #include <stepscan/models/branches.hpp>
 #include <stepscan/models/classifier.hpp>
 #include <stepscan/models/classifier_backward.hpp>
+#include <stepscan/models/encoder_decoder.hpp>
+#include <stepscan/models/encoder_decoder_backward.hpp>
 #include <stepscan/models/forecaster.hpp>
 #include <stepscan/models/forecaster_backward.hpp>
 #include <stepscan/models/generate.hpp>
@@ -72,6 +74,7 @@
 #include <stepscan/models/residual.hpp>
 #include <stepscan/models/sampling.hpp>
 #include <stepscan/models/sequential.hpp>
+#include <stepscan/models/translate.hpp>
 #include <stepscan/ops/affine_scan.hpp>
 #include <stepscan/ops/affine_scan_backward.hpp>
 #include <stepscan/ops/affine_scan_dense.hpp>
