@@ -107,8 +107,10 @@ class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Feat
 
   [[nodiscard]] ChunkSystem<const S> operators(Index chunk, Workspace& workspace) const {
     const SystemShape shape = system_shape(chunk);
-    return dense_chunk_system<S>(shape, workspace.take<S>(shape.features * shape.operators_size()), dense_size(),
-                                 workspace, [&](Index f, double* to) { return dense_system(f, to); });
+    return dplr_chunk_system<S>(
+        shape, workspace.take<S>(shape.features * shape.operators_size()), workspace,
+        [&](Index f, Index n) { return mode(f, n); }, [&](Index f) { return half_step(f); },
+        [&](Index f) { return static_cast<double>(D[f]); });
   }
 
   /// Writes the impulse response without the skip, response [features, length].
@@ -134,10 +136,9 @@ class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Feat
     const Workspace::Scope scope(workspace);
     const detail::CauchyRoom room(modes(), length, workspace);
     for (Index f = 0; f < input_size(); ++f) {
-      const DenseResponse system = dense_system(f, room.dense);
-      std::copy_n(system.c, states(), room.outputs);
-      detail::truncate_outputs(
-          system, length, detail::DenseOperatorsRoom(states(), 1, detail::kernel_columns, room.tables), room.outputs);
+      const auto own = [&](Index n) { return mode(f, n); };
+      detail::truncate_outputs(detail::DplrVectors(modes(), half_step(f), own, room.vectors), length, room.outputs,
+                               room.scratch);
       for (Index n = 0; n < modes(); ++n) {
         re(f, n) = static_cast<S>(room.outputs[n] / 2);
         im(f, n) = static_cast<S>(-room.outputs[modes() + n] / 2);

@@ -3,8 +3,7 @@
 #include <cmath>
 #include <numbers>
 #include <stepscan/kernels/fft.hpp>
-#include <stepscan/ops/dense_kernel.hpp>
-#include <stepscan/ops/dplr_dense.hpp>
+#include <stepscan/ops/dplr_operators.hpp>
 #include <stepscan/scan/planes.hpp>
 
 /// The impulse response of a diagonal plus low rank system (S4, arXiv 2111.00396, appendix C.3) from its truncated
@@ -14,25 +13,12 @@
 /// and at w = -1 its limit 2 h Re sum_n C~_n b_n. One inverse real transform of length L gives K. In double.
 namespace stepscan::inline STEPSCAN_ISA::detail {
 
-/// c becomes c - c A^length, C~ in real numbers.
-inline void truncate_outputs(const DenseResponse& system, Index length, const DenseOperatorsRoom& tables,
-                             double* c) noexcept {
-  const Index M = system.states;
-  fill_dense_tables(system, kernel_columns, tables);
-  double* row = tables.outputs;  // free by now
-  double* next = row + M;
-  std::copy_n(c, M, row);
-  const auto multiply = [&](Index times) {
-    for (Index i = 0; i < times; ++i) {
-      small_multiply<double>(factor(MatrixView<const double>(row, 1, M)), square(tables.turned, M), {next, 1, M});
-      std::copy_n(next, M, row);
-    }
-  };
-  transpose<double>(square(tables.product, M), {tables.turned, M, M});
-  multiply(length / kernel_columns);
-  transpose<double>(square(system.transposed, M), {tables.turned, M, M});
-  multiply(length % kernel_columns);
-  for (Index s = 0; s < M; ++s) c[s] -= row[s];
+/// C~ [M] in real numbers: c - c A^length; `room` holds 2 M.
+inline void truncate_outputs(const DplrVectors& v, Index length, double* truncated, double* room) noexcept {
+  const Index M = 2 * v.modes;
+  std::copy_n(v.c, M, room);
+  move_row(v, length, room, room + M);
+  for (Index s = 0; s < M; ++s) truncated[s] = v.c[s] - room[s];
 }
 
 /// Numerators of q(v) of one mode: (a + i tau b) / ((i tau - l)(i tau - conj(l))), l = h lambda.
@@ -89,9 +75,9 @@ void cauchy_spectrum(Index modes, double h, const Mode& mode, const double* outp
 /// One worker's memory for kernels of at least `wanted` taps: of a power of 2, which transforms like.
 struct CauchyRoom {
   Index length;
-  double* dense;    ///< a dense system
-  double* tables;   ///< DenseOperatorsRoom
+  double* vectors;  ///< DplrVectors
   double* outputs;  ///< C~ [M]
+  double* scratch;  ///< of truncate_outputs
   double* re;       ///< [bins]
   double* im;
   std::complex<double>* spectrum;
@@ -99,9 +85,9 @@ struct CauchyRoom {
 
   CauchyRoom(Index modes, Index wanted, Workspace& workspace) : length(convolution_length((wanted + 1) / 2)) {
     const Index bins = length / 2 + 1;
-    dense = workspace.take<double>(dplr_dense_size(modes));
-    tables = workspace.take<double>(DenseOperatorsRoom::size(2 * modes, 1, kernel_columns));
+    vectors = workspace.take<double>(DplrVectors::size(modes));
     outputs = workspace.take<double>(2 * modes);
+    scratch = workspace.take<double>(4 * modes);
     re = workspace.take<double>(bins);
     im = workspace.take<double>(bins);
     spectrum = workspace.take<std::complex<double>>(bins);
@@ -118,9 +104,7 @@ void cauchy_kernel(Index modes, double h, const Mode& mode, const double* tau, c
     std::fill_n(response, taps, S{0});
     return;
   }
-  const DenseResponse system = dplr_dense(modes, h, 0, mode, room.dense);
-  std::copy_n(system.c, 2 * modes, room.outputs);
-  truncate_outputs(system, room.length, DenseOperatorsRoom(2 * modes, 1, kernel_columns, room.tables), room.outputs);
+  truncate_outputs(DplrVectors(modes, h, mode, room.vectors), room.length, room.outputs, room.scratch);
   cauchy_spectrum(modes, h, mode, room.outputs, room.length, tau, {room.re, room.im});
   for (Index k = 0; k < room.length / 2 + 1; ++k) room.spectrum[k] = {room.re[k], room.im[k]};
   inverse_real_fft(room.spectrum, room.length, room.taps);
