@@ -5,14 +5,6 @@
 
 namespace stepscan::inline STEPSCAN_ISA::detail {
 
-/// to += value.
-template <class Tensors, class... At>
-void add_to_complex(Tensors& to, std::complex<double> value, At... at) noexcept {
-  using S = typename std::remove_cvref_t<decltype(to.re)>::value_type;
-  to.re(at...) += static_cast<S>(value.real());
-  to.im(at...) += static_cast<S>(value.imag());
-}
-
 /// Training of a diagonal layer of many inputs and outputs. The tape holds the states of every token. Parameters
 /// provides
 ///   pull_back(layer, p, mode cotangent, gradient)     from transition and weight of state p to its parameters
@@ -106,7 +98,7 @@ struct DiagonalMimoTraining {
       for (Index f = 0; f < features; ++f) {
         const std::complex<double> d(static_cast<double>(dinput(p, f)), static_cast<double>(dinput(states + p, f)));
         mode.input += std::conj(complex_at(layer.B, p, f)) * d;
-        add_to_complex(gradient.B, std::conj(weight) * d, p, f);
+        add_complex(gradient.B, std::conj(weight) * d, p, f);
       }
       Parameters::pull_back(layer, p, mode, gradient);
     }
@@ -116,7 +108,7 @@ struct DiagonalMimoTraining {
         const Index at = p / states * 2 * states + p % states;
         const std::complex<double> d(static_cast<double>(doutput(f, at)),
                                      -static_cast<double>(doutput(f, at + states)));
-        add_to_complex(gradient.C, factor * d, f, p);
+        add_complex(gradient.C, factor * d, f, p);
       }
     }
   }

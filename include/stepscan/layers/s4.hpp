@@ -87,9 +87,7 @@ class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Feat
   [[nodiscard]] State initial_state(Index batch) const { return {batch, modes(), input_size(), step_room()}; }
 
   [[nodiscard]] DplrMode mode(Index f, Index n) const noexcept {
-    const auto at = [&](const Complexes& values) {
-      return std::complex<double>(static_cast<double>(values.re(f, n)), static_cast<double>(values.im(f, n)));
-    };
+    const auto at = [&](const Complexes& values) { return detail::complex_at(values, f, n); };
     return {at(Lambda), at(P), at(B), at(C)};
   }
   /// dt / 2.

@@ -21,10 +21,10 @@ struct S4Parameters {
     const double dh = dplr_dense_backward(
         layer.modes(), h, [&](Index n) { return layer.mode(f, n); }, g, room,
         [&](Index n, const DplrMode& d) {
-          add_complex(gradient.Lambda, f, n, d.lambda);
-          add_complex(gradient.P, f, n, d.p);
-          add_complex(gradient.B, f, n, d.b);
-          add_complex(gradient.C, f, n, d.c);
+          add_complex(gradient.Lambda, d.lambda, f, n);
+          add_complex(gradient.P, d.p, f, n);
+          add_complex(gradient.B, d.b, f, n);
+          add_complex(gradient.C, d.c, f, n);
         });
     gradient.log_dt[f] += static_cast<S>(h * dh);
     gradient.D[f] += static_cast<S>(g.skip[0]);

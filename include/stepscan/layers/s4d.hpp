@@ -83,7 +83,7 @@ class S4d : public DiagonalLayer<S4d<S, Features, StateSize, Default>, S, Featur
     return options.step_scale * std::exp(static_cast<double>(log_dt[f]));
   }
   [[nodiscard]] std::complex<double> weight(Index f, Index n) const noexcept {
-    return {static_cast<double>(C.re(f, n)), static_cast<double>(C.im(f, n))};
+    return detail::complex_at(C, f, n);
   }
 
   [[nodiscard]] SystemMode mode(Index f, Index n) const noexcept {

@@ -5,6 +5,7 @@
 #include <stepscan/kernels/dot.hpp>
 #include <stepscan/kernels/lanes.hpp>
 #include <stepscan/kernels/small_product.hpp>
+#include <stepscan/kernels/transpose.hpp>
 #include <stepscan/scan/executors.hpp>
 
 /// Linear time-invariant systems, one per feature, as a chunk of C tokens sees them. With h the state of M numbers that
@@ -173,10 +174,8 @@ void for_each_state(const SystemShape& shape, const SystemStates<T>& states, Ind
 template <Scalar S>
 void gather_features(const SequenceView<const S>& x, Index member, const TokenRange& tokens, Index first, Index count,
                      Index padding, S* to, Index stride) noexcept {
-  for (Index t = 0; t < tokens.size(); ++t) {
-    const S* row = x.token(member, tokens.begin + t) + first;
-    for (Index f = 0; f < count; ++f) to[f * stride + t] = row[f];
-  }
+  transpose<S>({x.token(member, tokens.begin) + first, tokens.size(), count, x.time_stride},
+               {to, count, tokens.size(), stride});
   for (Index f = 0; f < count; ++f) std::fill_n(to + f * stride + tokens.size(), padding, S{0});
 }
 
@@ -184,10 +183,8 @@ void gather_features(const SequenceView<const S>& x, Index member, const TokenRa
 template <Scalar S>
 void scatter_features(const S* from, Index stride, const SequenceView<S>& y, Index member, const TokenRange& tokens,
                       Index first, Index count) noexcept {
-  for (Index t = 0; t < tokens.size(); ++t) {
-    S* row = y.token(member, tokens.begin + t) + first;
-    for (Index f = 0; f < count; ++f) row[f] = from[f * stride + t];
-  }
+  transpose<S>({from, count, tokens.size(), stride},
+               {y.token(member, tokens.begin) + first, tokens.size(), count, y.time_stride});
 }
 
 }  // namespace detail
