@@ -1,5 +1,6 @@
 #include <stepscan/layers/dss_backward.hpp>
 #include <stepscan/layers/s4_backward.hpp>
+#include <stepscan/layers/s4_initialize.hpp>
 #include <stepscan/layers/s4d_backward.hpp>
 
 #include "support.hpp"

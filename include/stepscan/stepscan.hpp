@@ -59,6 +59,7 @@
 #include <stepscan/models/pointer_network.hpp>
 #include <stepscan/models/pointer_network_backward.hpp>
 #include <stepscan/models/residual.hpp>
+#include <stepscan/models/s4_block.hpp>
 #include <stepscan/models/sequential.hpp>
 #include <stepscan/ops/affine_scan.hpp>
 #include <stepscan/ops/affine_scan_backward.hpp>

@@ -12,6 +12,7 @@
 #include <stepscan/layers/dss_backward.hpp>
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/gated_linear_attention_layer_backward.hpp>
+#include <stepscan/layers/glu_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
 #include <stepscan/layers/lru_backward.hpp>
 #include <stepscan/layers/lssl_backward.hpp>
@@ -22,6 +23,7 @@
 #include <stepscan/layers/pointer_attention_backward.hpp>
 #include <stepscan/layers/projected_backward.hpp>
 #include <stepscan/layers/s4_backward.hpp>
+#include <stepscan/layers/s4_initialize.hpp>
 #include <stepscan/layers/s4d_backward.hpp>
 #include <stepscan/layers/s5_backward.hpp>
 #include <stepscan/layers/s5_initialize.hpp>

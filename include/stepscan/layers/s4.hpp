@@ -15,8 +15,8 @@ struct S4Options {
 /// conjugate pairs of which one each is kept, and dt = step_scale exp(log_dt), discretised by the bilinear rule:
 ///   x' = Abar x + Bbar u,   y = 2 Re sum_n C x' + D u
 /// A step takes O(StateSize) (ops/dplr_system.hpp). The impulse response, for the Convolution form, is that of the
-/// paper (ops/cauchy_kernel.hpp); C is the output weight itself, not the truncated C~. The chunked forms take dense
-/// powers of Abar. Re Lambda is negative. x and y [batch, time, Features]; Lambda, P, B, C (complex) [Features,
+/// paper (ops/cauchy_kernel.hpp); C is the output weight itself, not the truncated C~. The chunked forms take one dense
+/// power of Abar (ops/dplr_operators.hpp). Re Lambda is negative. x and y [batch, time, Features]; Lambda, P, B, C (complex) [Features,
 /// StateSize / 2]; log_dt, D [Features]. State h (complex) [batch, StateSize / 2, Features].
 template <Scalar S, Index Features, Index StateSize, class Default = Chunked<>>
 class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Features, Features,
@@ -60,23 +60,8 @@ class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Feat
     }
   }
 
-  /// Lambda = -1/2 + i pi n, P = sqrt(1 / 2), B = 1; C complex normal, D normal, dt log-uniform in [0.001, 0.1].
-  void initialize(Random& random) {
-    for (Index f = 0; f < input_size(); ++f) {
-      for (Index n = 0; n < modes(); ++n) {
-        Lambda.re(f, n) = static_cast<S>(-0.5);
-        Lambda.im(f, n) = static_cast<S>(std::numbers::pi * static_cast<double>(n));
-        P.re(f, n) = static_cast<S>(std::numbers::sqrt2 / 2);
-        P.im(f, n) = 0;
-        B.re(f, n) = 1;
-        B.im(f, n) = 0;
-        C.re(f, n) = static_cast<S>(random.normal() * std::numbers::sqrt2 / 2);
-        C.im(f, n) = static_cast<S>(random.normal() * std::numbers::sqrt2 / 2);
-      }
-      log_dt[f] = static_cast<S>(random.uniform(std::log(0.001), std::log(0.1)));
-      D[f] = static_cast<S>(random.normal());
-    }
-  }
+  /// HiPPO-LegS (layers/s4_initialize.hpp). Compiled by those who include <stepscan/layers/backward.hpp>.
+  void initialize(Random& random) { Initialization<S4>::run(*this, random); }
 
   [[nodiscard]] Index input_size() const noexcept { return Lambda.re.extent(0); }
   [[nodiscard]] Index output_size() const noexcept { return input_size(); }
