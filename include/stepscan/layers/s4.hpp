@@ -16,8 +16,8 @@ struct S4Options {
 ///   x' = Abar x + Bbar u,   y = 2 Re sum_n C x' + D u
 /// A step takes O(StateSize) (ops/dplr_system.hpp). The impulse response, for the Convolution form, is that of the
 /// paper (ops/cauchy_kernel.hpp); C is the output weight itself, not the truncated C~. The chunked forms take one dense
-/// power of Abar (ops/dplr_operators.hpp). Re Lambda is negative. x and y [batch, time, Features]; Lambda, P, B, C (complex) [Features,
-/// StateSize / 2]; log_dt, D [Features]. State h (complex) [batch, StateSize / 2, Features].
+/// power of Abar (ops/dplr_operators.hpp). Re Lambda is negative. x and y [batch, time, Features]; Lambda, P, B, C
+/// (complex) [Features, StateSize / 2]; log_dt, D [Features]. State h (complex) [batch, StateSize / 2, Features].
 template <Scalar S, Index Features, Index StateSize, class Default = Chunked<>>
 class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Features, Features,
                                     ModeState<S, Features, StateSize == Dynamic ? Dynamic : StateSize / 2>, Default> {
@@ -92,8 +92,7 @@ class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Feat
     const SystemShape shape = system_shape(chunk);
     return dplr_chunk_system<S>(
         shape, workspace.take<S>(shape.features * shape.operators_size()), workspace,
-        [&](Index f, Index n) { return mode(f, n); }, [&](Index f) { return half_step(f); },
-        [&](Index f) { return static_cast<double>(D[f]); });
+        [&](Index f, double* to) { return vectors(f, to); }, [&](Index f) { return static_cast<double>(D[f]); });
   }
 
   /// Writes the impulse response without the skip, response [features, length].
@@ -119,9 +118,7 @@ class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Feat
     const Workspace::Scope scope(workspace);
     const detail::CauchyRoom room(modes(), length, workspace);
     for (Index f = 0; f < input_size(); ++f) {
-      const auto own = [&](Index n) { return mode(f, n); };
-      detail::truncate_outputs(detail::DplrVectors(modes(), half_step(f), own, room.vectors), length, room.outputs,
-                               room.scratch);
+      detail::truncate_outputs(vectors(f, room.vectors), length, room.outputs, room.scratch);
       for (Index n = 0; n < modes(); ++n) {
         re(f, n) = static_cast<S>(room.outputs[n] / 2);
         im(f, n) = static_cast<S>(-room.outputs[modes() + n] / 2);
@@ -129,11 +126,9 @@ class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Feat
     }
   }
 
-  /// A feature as a dense system, in dense_size() doubles.
-  [[nodiscard]] Index dense_size() const noexcept { return detail::dplr_dense_size(modes()); }
-  [[nodiscard]] DenseResponse dense_system(Index f, double* memory) const noexcept {
-    return detail::dplr_dense(
-        modes(), half_step(f), static_cast<double>(D[f]), [&](Index n) { return mode(f, n); }, memory);
+  /// The step of a feature in vectors, DplrVectors::size(modes()) doubles.
+  [[nodiscard]] detail::DplrVectors vectors(Index f, double* memory) const noexcept {
+    return {modes(), half_step(f), [&](Index n) { return mode(f, n); }, memory};
   }
   [[nodiscard]] SystemShape system_shape(Index chunk) const noexcept {
     SystemShape shape{input_size(), states(), chunk};

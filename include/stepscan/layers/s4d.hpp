@@ -8,7 +8,7 @@ namespace stepscan::inline STEPSCAN_ISA {
 
 /// What an S4d runs in unless told otherwise: token by token, which is faster wherever its channels fill a register.
 template <Scalar S, Index Features>
-using S4dForm = std::conditional_t<Features != Dynamic && Features < simd_width<S>, Chunked<>, Recurrent>;
+using S4dForm = std::conditional_t < Features != Dynamic&& Features<simd_width<S>, Chunked<>, Recurrent>;
 
 /// What an S4d is beside its parameters.
 struct S4dOptions {
@@ -86,9 +86,7 @@ class S4d : public DiagonalLayer<S4d<S, Features, StateSize, Default>, S, Featur
   [[nodiscard]] double step_size(Index f) const noexcept {
     return options.step_scale * std::exp(static_cast<double>(log_dt[f]));
   }
-  [[nodiscard]] std::complex<double> weight(Index f, Index n) const noexcept {
-    return detail::complex_at(C, f, n);
-  }
+  [[nodiscard]] std::complex<double> weight(Index f, Index n) const noexcept { return detail::complex_at(C, f, n); }
 
   [[nodiscard]] SystemMode mode(Index f, Index n) const noexcept {
     const DiscreteMode d = discretize(eigenvalue(f, n), step_size(f), options.discretization);
