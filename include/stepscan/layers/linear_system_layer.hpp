@@ -52,15 +52,18 @@ class LinearSystemLayer : public Layer<Self, S, Inputs, Outputs> {
   using DefaultForm = Default;
   static constexpr bool time_invariant = true;
 
-  /// What linear_system_convolution takes beside the operators, [outputs, convolution_bins].
-  [[nodiscard]] const std::complex<S>* spectra(const ChunkSystem<const S>& operators, Workspace& workspace) const {
-    const Index outputs = self().output_size();
-    auto* memory = workspace.take<std::complex<S>>(outputs * convolution_bins);
+  /// What linear_system_convolution takes beside the operators.
+  [[nodiscard]] const S* spectra(const ChunkSystem<const S>& operators, Workspace& workspace) const {
+    S* memory = workspace.take<S>(spectra_size(operators.shape));
     const Workspace::Scope scope(workspace);
-    const MatrixView<S> response = workspace.matrix<S, Dynamic>(outputs, Extent<Dynamic>(convolution_block));
+    const MatrixView<S> response =
+        workspace.matrix<S, Dynamic>(self().output_size(), Extent<Dynamic>(convolution_block));
     self().kernel(response, workspace);
     fill_convolution_spectra<S>(operators, response, memory, workspace);
     return memory;
+  }
+  [[nodiscard]] static Index spectra_size(const SystemShape& shape) noexcept {
+    return convolution_spectra_size<S>(shape.features, shape.channels);
   }
 
  protected:
@@ -101,14 +104,13 @@ template <Scalar S>
 class SystemTables {
  public:
   template <class L>
-  explicit SystemTables(const L& layer)
-      : chunk_(system_chunk(typename L::DefaultForm{}, layer.states(), L::dense)),
-        spectra_(layer.output_size() * convolution_bins) {
+  explicit SystemTables(const L& layer) : chunk_(system_chunk(typename L::DefaultForm{}, layer.states(), L::dense)) {
     Workspace workspace;
     const ChunkSystem<const S> system = layer.operators(chunk_, workspace);
     shape_ = system.shape;
     operators_ = Tensor<S, Dynamic>(shape_.features * shape_.operators_size());
     std::copy_n(system.memory, operators_.size(), operators_.data());
+    spectra_ = Tensor<S, Dynamic>(L::spectra_size(shape_));
     std::copy_n(layer.spectra(system, workspace), spectra_.size(), spectra_.data());
   }
 
@@ -118,13 +120,13 @@ class SystemTables {
     if (chunk == chunk_) return {shape_, operators_.data()};
     return layer.operators(chunk, workspace);
   }
-  [[nodiscard]] const std::complex<S>* spectra() const noexcept { return spectra_.data(); }
+  [[nodiscard]] const S* spectra() const noexcept { return spectra_.data(); }
 
  private:
   Index chunk_;
   SystemShape shape_;
   Tensor<S, Dynamic> operators_;
-  Tensor<std::complex<S>, Dynamic> spectra_;
+  Tensor<S, Dynamic> spectra_;
 };
 
 }  // namespace detail
@@ -155,9 +157,7 @@ class LinearSystemPlan : public LinearSystemLayer<LinearSystemPlan<L>, typename 
   [[nodiscard]] ChunkSystem<const S> operators(Index chunk, Workspace& workspace) const {
     return tables_.operators(layer_, chunk, workspace);
   }
-  [[nodiscard]] const std::complex<S>* spectra(const ChunkSystem<const S>&, Workspace&) const noexcept {
-    return tables_.spectra();
-  }
+  [[nodiscard]] const S* spectra(const ChunkSystem<const S>&, Workspace&) const noexcept { return tables_.spectra(); }
   void kernel(MatrixView<S> response, Workspace& workspace) const { layer_.kernel(response, workspace); }
 
  private:

@@ -159,7 +159,7 @@ class LsslPlan : public LsslLayer<LsslPlan<L, S, Features, StateSize, Channels, 
   [[nodiscard]] ChunkSystem<const S> operators(Index chunk, Workspace& workspace) const {
     return tables_.operators(layer_, chunk, workspace);
   }
-  [[nodiscard]] const std::complex<S>* spectra(const ChunkSystem<const S>&, Workspace&) const noexcept {
+  [[nodiscard]] const S* spectra(const ChunkSystem<const S>&, Workspace&) const noexcept {
     return tables_.spectra();
   }
   void kernel(MatrixView<S> response, Workspace& workspace) const { layer_.kernel(response, workspace); }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <memory>
 #include <numbers>
@@ -98,7 +99,8 @@ struct CauchyRoom {
   std::complex<double>* spectrum;
   double* taps;  ///< [length]
 
-  CauchyRoom(Index modes, Index wanted, Workspace& workspace) : length(convolution_length((wanted + 1) / 2)) {
+  CauchyRoom(Index modes, Index wanted, Workspace& workspace)
+      : length(static_cast<Index>(std::bit_ceil(static_cast<std::size_t>(std::max<Index>(wanted, 4))))) {
     const Index bins = length / 2 + 1;
     vectors = workspace.take<double>(DplrVectors::size(modes));
     outputs = workspace.take<double>(2 * modes);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <stepscan/kernels/fft.hpp>
+#include <stepscan/kernels/lane_convolution.hpp>
 #include <stepscan/ops/linear_system_scan.hpp>
 
 /// Linear time-invariant systems by their impulse response K and Fourier transforms, block after block of B tokens:
@@ -12,84 +12,119 @@ namespace stepscan::inline STEPSCAN_ISA {
 
 /// B
 inline constexpr Index convolution_block = 1024;
-/// Complex numbers of a tap row's spectrum.
-inline constexpr Index convolution_bins = convolution_length(convolution_block) / 2 + 1;
 
-/// Writes the spectra [features * channels, convolution_bins] of the impulse responses kernel [features * channels,
-/// convolution_block], which are without the skips; these follow from the operators.
+namespace detail {
+
+/// The spectra of the taps: for every register of features and every channel.
 template <Scalar S>
-void fill_convolution_spectra(const ChunkSystem<const S>& system, MatrixView<const S> kernel, std::complex<S>* spectra,
+using TapTransform = LaneConvolution<S, convolution_block>;
+
+/// Calls f(register number, first feature, features, lanes) for the registers of features [begin, end).
+template <Scalar S, class F>
+void for_each_register(Index begin, Index end, F&& f) {
+  constexpr Index width = simd_width<S>;
+  for (Index first = begin; first < end; first += width) {
+    if (first + width <= end) {
+      f(first / width, first, width, FullLanes<S>());
+    } else {
+      f(first / width, first, end - first, PartialLanes<S>{end - first});
+    }
+  }
+}
+
+}  // namespace detail
+
+/// Numbers of all spectra.
+template <Scalar S>
+[[nodiscard]] Index convolution_spectra_size(Index features, Index channels) noexcept {
+  return chunk_count(features, simd_width<S>) * channels * detail::TapTransform<S>::spectrum_size;
+}
+
+/// Writes the spectra of the impulse responses kernel [features * channels, convolution_block], which are without the
+/// skips; these follow from the operators.
+template <Scalar S>
+void fill_convolution_spectra(const ChunkSystem<const S>& system, MatrixView<const S> kernel, S* spectra,
                               Workspace& workspace) {
-  constexpr Index length = convolution_length(convolution_block);
+  using Transform = detail::TapTransform<S>;
+  constexpr Index taps_size = convolution_block * simd_width<S>;
   const Workspace::Scope scope(workspace);
   const SystemShape& shape = system.shape;
-  const Index rows = shape.features * shape.channels, workers = worker_count(rows, rows * length);
-  S* rooms = workspace.take<S>(workers * length);
-  detail::for_each_share(rows, workers, [&](Index i, Index worker) {
-    S* taps = rooms + worker * length;
-    std::copy_n(kernel.row(i), convolution_block, taps);
-    std::fill(taps + convolution_block, taps + length, S{0});
-    const S* response = system.operators(i / shape.channels).response;
-    taps[0] = response[i % shape.channels * shape.response_size() + shape.chunk - 1];  // with the skip
-    real_fft(taps, length, spectra + i * convolution_bins);
+  const Index channels = shape.channels, registers = chunk_count(shape.features, simd_width<S>);
+  const Index workers = worker_count(registers, registers * channels * Transform::spectrum_size);
+  S* rooms = workspace.take<S>(workers * taps_size);
+  detail::for_each_share(registers, workers, [&](Index number, Index worker) {
+    S* taps = rooms + worker * taps_size;  // [convolution_block, simd_width]
+    const Index begin = number * simd_width<S>, end = std::min(begin + simd_width<S>, shape.features);
+    detail::for_each_register<S>(begin, end, [&](Index, Index first, Index count, auto lanes) {
+      for (Index m = 0; m < channels; ++m) {
+        transpose<S>({kernel.row(first * channels + m), count, convolution_block, channels * kernel.stride},
+                     {taps, convolution_block, count, simd_width<S>});
+        for (Index i = 0; i < count; ++i) {
+          taps[i] = system.operators(first + i).response[m * shape.response_size() + shape.chunk - 1];  // with the skip
+        }
+        Transform::tables().transform(lanes, taps, simd_width<S>, convolution_block,
+                                      spectra + (number * channels + m) * Transform::spectrum_size);
+      }
+    });
   });
 }
 
 namespace detail {
 
-/// The outputs of a group by the spectra of its inputs and of the impulse responses.
+/// The outputs of a block by the spectra of its inputs and of the taps.
 template <Scalar S>
 struct SpectralResponse {
-  static constexpr Index length = convolution_length(convolution_block);
+  using Transform = TapTransform<S>;
 
-  const std::complex<S>* spectra;  ///< [features * channels, bins]
-  std::complex<S>* transformed;    ///< [workers, 2, bins]: of the inputs, and of the outputs
-  S* padded;                       ///< [workers, length]
+  const S* spectra;
+  S* rooms;  ///< [workers, 2, spectrum_size]: of the inputs, and of the outputs
 
-  SpectralResponse(const std::complex<S>* kernels, Index workers, Workspace& workspace)
-      : spectra(kernels),
-        transformed(workspace.take<std::complex<S>>(workers * 2 * convolution_bins)),
-        padded(workspace.take<S>(workers * length)) {}
+  SpectralResponse(const S* taps, Index workers, Workspace& workspace)
+      : spectra(taps), rooms(workspace.take<S>(workers * 2 * Transform::spectrum_size)) {}
 
-  /// As ChunkResponse.
-  void operator()(const SystemGroup<S>& group, const ChunkOperators<const S>& ops, const ScanJob& job, Index feature,
-                  const S* u, S* h, const SystemRoom<S>& room, S* y) const noexcept {
-    const Index channels = group.shape.channels, tokens = job.tokens.size();
-    std::complex<S>* input = transformed + job.worker * 2 * convolution_bins;
-    std::complex<S>* product = input + convolution_bins;
-    S* numbers = padded + job.worker * length;
-    std::copy_n(u, tokens, numbers);
-    std::fill(numbers + tokens, numbers + length, S{0});
-    real_fft(numbers, length, input);
-    for (Index m = 0; m < channels; ++m) {
-      const std::complex<S>* spectrum = spectra + (feature * channels + m) * convolution_bins;
-      for (Index k = 0; k < convolution_bins; ++k) {
-        const S a = spectrum[k].real(), b = spectrum[k].imag(), c = input[k].real(), d = input[k].imag();
-        product[k] = {a * c - b * d, a * d + b * c};
-      }
-      inverse_real_fft(product, length, numbers);
-      std::copy_n(numbers, tokens, y + m * room.stride);
-      std::fill_n(y + m * room.stride + tokens, group.padding(), S{0});
+  void operator()(const SystemBlock<S>& block) const noexcept {
+    convolve(block);
+    for (Index f = 0; f < block.count; ++f) {
+      add_entering(block, f);
+      block.move_state(f);
     }
-    const MatrixView<S> enter(room.enter, group.rows(), group.shape.states);
-    add_entering(group, ops, h, enter, room, y);
-    group.move_state(ops, u, h, enter, room.states);
   }
 
  private:
-  /// y += what the state h that enters the group leaves in it.
-  static void add_entering(const SystemGroup<S>& group, const ChunkOperators<const S>& ops, const S* h,
-                           MatrixView<S> enter, const SystemRoom<S>& room, S* y) noexcept {
-    const Index C = group.shape.chunk, M = group.shape.states;
+  void convolve(const SystemBlock<S>& block) const noexcept {
+    const Index channels = block.system.shape.channels, tokens = block.x.time, stride = block.room.stride;
+    S* input = rooms + block.worker * 2 * Transform::spectrum_size;
+    S* output = input + Transform::spectrum_size;
+    for_each_register<S>(
+        block.first, block.first + block.count, [&](Index number, Index first, Index count, auto lanes) {
+          Transform::tables().transform(lanes, block.x.token(0, 0) + first, block.x.time_stride, tokens, input);
+          for (Index m = 0; m < channels; ++m) {
+            Transform::multiply(spectra + (number * channels + m) * Transform::spectrum_size, input, output);
+            Transform::tables().finish(output, tokens, output);
+            S* to = block.outputs(first - block.first) + m * stride;
+            transpose<S>({output, tokens, count, simd_width<S>}, {to, count, tokens, channels * stride});
+            for (Index i = 0; i < count; ++i)
+              std::fill_n(to + i * channels * stride + tokens, block.group.padding(), S{0});
+          }
+        });
+  }
+
+  /// Adds what the state that enters the group leaves in the outputs of feature f.
+  static void add_entering(const SystemBlock<S>& block, Index f) noexcept {
+    const SystemShape& shape = block.system.shape;
+    const Index C = shape.chunk, M = shape.states;
+    const S* h = block.state(f);
     if (std::all_of(h, h + M, [](S value) { return value == S{0}; })) return;
+    const ChunkOperators<const S> ops = block.operators(f);
+    const MatrixView<S> enter = block.enter();
     std::copy_n(h, M, enter.row(0));
     for (Index r = 1; r < enter.rows; ++r) {
       std::copy_n(enter.row(r - 1), M, enter.row(r));
-      apply_transition(group.shape, ops.carry, enter.row(r), room.states);
+      apply_transition(shape, ops.carry, enter.row(r), block.room.states);
     }
-    for (Index m = 0; m < group.shape.channels; ++m) {
+    for (Index m = 0; m < shape.channels; ++m) {
       small_multiply_add<S>(factor(MatrixView<const S>(enter)), {ops.read + m * M * C, M, C},
-                            {y + m * room.stride, Index{enter.rows}, C});
+                            {block.outputs(f) + m * block.room.stride, Index{enter.rows}, C});
     }
   }
 };
@@ -99,10 +134,8 @@ struct SpectralResponse {
 /// Sequences x [batch, time, features] to y [batch, time, features * channels], from the states and into them, with the
 /// spectra of fill_convolution_spectra. Blocks of features are spread over threads.
 template <Scalar S>
-void linear_system_convolution(const ChunkSystem<const S>& system, const std::complex<S>* spectra,
-                               SequenceView<const S> x, const SystemStates<S>& h, SequenceView<S> y,
-                               Workspace& workspace) {
-  const Workspace::Scope scope(workspace);
+void linear_system_convolution(const ChunkSystem<const S>& system, const S* spectra, SequenceView<const S> x,
+                               const SystemStates<S>& h, SequenceView<S> y, Workspace& workspace) {
   detail::scan_linear_system<S>(system, x, h, y, {}, convolution_block, workspace, [&](Index workers) {
     return detail::SpectralResponse<S>(spectra, workers, workspace);
   });

@@ -97,15 +97,41 @@ struct SystemRoom {
         stride(row_stride(tokens)) {}
 };
 
-/// How the inputs of a group and the state that enters it become its outputs: by the products of its chunks.
+/// A group of a block of features on its way through the systems.
+template <Scalar S>
+struct SystemBlock {
+  ChunkSystem<const S> system;
+  SystemGroup<S> group;
+  SystemRoom<S> room;       ///< the inputs stand there, [count, rows * C]
+  SequenceView<const S> x;  ///< the same: [tokens, features] of one member
+  Index worker;
+  Index first;  ///< feature
+  Index count;
+  S* states;  ///< [count, M], from before the group to behind it
+
+  [[nodiscard]] ChunkOperators<const S> operators(Index f) const noexcept { return system.operators(first + f); }
+  [[nodiscard]] const S* inputs(Index f) const noexcept { return room.inputs + f * room.stride; }
+  /// [channels, room.stride]
+  [[nodiscard]] S* outputs(Index f) const noexcept { return room.outputs + f * system.shape.channels * room.stride; }
+  [[nodiscard]] S* state(Index f) const noexcept { return states + f * system.shape.states; }
+  /// [rows, M]
+  [[nodiscard]] MatrixView<S> enter() const noexcept { return {room.enter, group.rows(), system.shape.states}; }
+
+  /// The states that enter the chunks of feature f stand in enter() then.
+  void move_state(Index f) const noexcept { group.move_state(operators(f), inputs(f), state(f), enter(), room.states); }
+};
+
+/// The outputs of a block, and its states behind the group, by the products of its chunks.
 template <Scalar S>
 struct ChunkResponse {
-  /// y [channels, stride] of a feature from u [rows, C]; h moves from before the group to behind it.
-  void operator()(const SystemGroup<S>& group, const ChunkOperators<const S>& ops, const ScanJob&, Index, const S* u,
-                  S* h, const SystemRoom<S>& room, S* y) const noexcept {
-    const MatrixView<S> enter(room.enter, group.rows(), group.shape.states);
-    group.move_state(ops, u, h, enter, room.states);
-    for (Index m = 0; m < group.shape.channels; ++m) group.respond(ops, m, u, enter, y + m * room.stride);
+  void operator()(const SystemBlock<S>& block) const noexcept {
+    for (Index f = 0; f < block.count; ++f) {
+      block.move_state(f);
+      for (Index m = 0; m < block.system.shape.channels; ++m) {
+        block.group.respond(block.operators(f), m, block.inputs(f), block.enter(),
+                            block.outputs(f) + m * block.room.stride);
+      }
+    }
   }
 };
 
@@ -175,21 +201,17 @@ struct LinearSystemScan {
     const Index member = job.sequence / blocks, first = job.sequence % blocks * system_block<S>;
     const Index count = std::min(system_block<S>, shape.features - first);
     const SystemRoom<S> room(shape, grid.chunk, rooms + job.worker * SystemRoom<S>::size(shape, grid.chunk));
-    const SystemGroup<S> group(shape, job.tokens.size());
-    gather_features(x, member, job.tokens, first, count, group.padding(), room.inputs, room.stride);
-    for (Index f = 0; f < count; ++f) {
-      const ChunkOperators<const S> ops = system.operators(first + f);
-      const S* u = room.inputs + f * room.stride;
-      S* h = states + f * shape.states;
-      if (respond) {
-        response(group, ops, job, first + f, u, h, room, room.outputs + f * shape.channels * room.stride);
-      } else {
-        group.move_state(ops, u, h, {room.enter, group.rows(), shape.states}, room.states);
-      }
-    }
+    const SystemBlock<S> block{system,     {shape, job.tokens.size()},
+                               room,       x.members(member, 1).slice(job.tokens.begin, job.tokens.size()),
+                               job.worker, first,
+                               count,      states};
+    gather_features(x, member, job.tokens, first, count, block.group.padding(), room.inputs, room.stride);
     if (respond) {
+      response(block);
       scatter_features(room.outputs, room.stride, y, member, job.tokens, first * shape.channels,
                        count * shape.channels);
+    } else {
+      for (Index f = 0; f < count; ++f) block.move_state(f);
     }
   }
 };
