@@ -26,8 +26,6 @@ L make() {
   return layer;
 }
 
-using Sequences = Tensor<float, Dynamic, Dynamic, Dynamic>;
-
 template <class L>
 void add_kernel(const std::string& name, const L& layer, Index length) {
   add(name_of(name, "Convolution", "kernel", {length, features, state_size}, 1), 1, static_cast<double>(length),
@@ -44,33 +42,8 @@ void add_kernel(const std::string& name, const L& layer, Index length) {
 template <class Form, class L>
 void add_form(const std::string& name, const std::string& form, const L& layer, Index batch, Index time,
               int threads = 1) {
-  add(name_of(name, form, "scan", {batch, time, features, state_size}, threads), threads,
-      static_cast<double>(batch * time), 6.0 * static_cast<double>(batch * time * features * state_size), [=] {
-        Sequences x(batch, time, features), y(batch, time, features);
-        fill_uniform(x, 1);
-        auto state = layer.initial_state(batch);
-        return [=, workspace = Workspace()]() mutable {
-          layer.scan(state, x, y, workspace, Form{});
-          benchmark::DoNotOptimize(y.data());
-        };
-      });
-}
-
-template <class L>
-void add_training(const std::string& name, const L& layer, Index time) {
-  add(name_of(name, "Chunked", "forward_backward", {1, time, features, state_size}, 1), 1, static_cast<double>(time),
-      18.0 * static_cast<double>(time * features * state_size), [=] {
-        Sequences x(1, time, features), y(1, time, features), dx = x, dy = y;
-        fill_uniform(x, 1);
-        fill_uniform(dy, 1, 2);
-        const auto start = layer.initial_state(1);
-        return [=, tape = Tape<L>(), gradient = zeros_like(layer), dend = start, dstart = start]() mutable {
-          auto state = start;
-          layer.forward(state, x, y, tape);
-          layer.backward(tape, dy, dend, gradient, dx, dstart);
-          benchmark::DoNotOptimize(dx.data());
-        };
-      });
+  add_scan<Form>(name_of(name, form, "scan", {batch, time, features, state_size}, threads), layer, batch, time,
+                 6.0 * features * state_size, threads);
 }
 
 /// Reading and writing the state of a step once, and reading as many weights as it has, `planes` numbers each of the
@@ -111,7 +84,8 @@ void add_layer(const std::string& name, const L& layer) {
     add_form<Recurrent>(name + "_plan", "Recurrent", plan, 1, time);
     add_form<Convolution>(name + "_plan", "Convolution", plan, 1, time);
   }
-  add_training(name, layer, 4096);
+  add_training(name_of(name, "Chunked", "forward_backward", {1, 4096, features, state_size}, 1), layer, 1, 4096,
+               18.0 * features * state_size, 1);
 }
 
 }  // namespace

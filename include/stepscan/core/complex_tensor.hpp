@@ -19,7 +19,7 @@ struct ComplexTensor {
 
   ComplexTensor() = default;
   template <std::convertible_to<Index>... Sizes>
-  requires(sizeof...(Sizes) > 0) explicit ComplexTensor(Sizes... sizes) : re(sizes...), im(sizes...) {}
+  explicit ComplexTensor(Sizes... sizes) requires(sizeof...(Sizes) > 0) : re(sizes...), im(sizes...) {}
 
   [[nodiscard]] bool empty() const noexcept { return re.empty(); }
 };

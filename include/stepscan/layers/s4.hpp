@@ -100,9 +100,7 @@ class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Feat
     const Workspace::Scope scope(workspace);
     if (response.cols == 0) return;
     const Index features = input_size(), workers = worker_count(features, features * response.cols * 8 * modes());
-    auto* rooms = reinterpret_cast<detail::CauchyRoom*>(
-        workspace.take<std::byte>(workers * static_cast<Index>(sizeof(detail::CauchyRoom))));
-    for (Index i = 0; i < workers; ++i) std::construct_at(rooms + i, modes(), response.cols, workspace);
+    auto* rooms = workspace.make<detail::CauchyRoom>(workers, modes(), Index{response.cols}, workspace);
     double* tau = workspace.take<double>(rooms->length / 2 + 1);
     detail::fill_cauchy_nodes(rooms->length, tau);
     detail::for_each_share(features, workers, [&](Index f, Index worker) {

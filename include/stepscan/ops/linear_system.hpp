@@ -54,8 +54,7 @@ struct ChunkOperators {
         carry(write + shape.chunk * shape.states),
         advance(carry + shape.transition_size()) {}
   template <class U>
-  requires(std::is_convertible_v<U (*)[], T (*)[]>) ChunkOperators(const ChunkOperators<U>& other)
-  noexcept
+  ChunkOperators(const ChunkOperators<U>& other) noexcept requires(std::is_convertible_v<U (*)[], T (*)[]>)
       : response(other.response), read(other.read), write(other.write), carry(other.carry), advance(other.advance) {}
 };
 
@@ -136,11 +135,7 @@ void pull_transition(const SystemShape& shape, const S* a, const S* h, S* g, S* 
     std::copy_n(g, shape.states, room);
     for (Index i = 0; i < shape.states; ++i) {
       g[i] = dot(a + i * shape.states, room, shape.states);
-      S* row = da + i * shape.states;
-      const Simd<S> hi(h[i]);
-      for_each_lanes<S>(shape.states, [&](Index j, auto lanes) {
-        lanes.store(row + j, fma(hi, lanes.load(room + j), lanes.load(row + j)));
-      });
+      add_scaled(h[i], room, da + i * shape.states, shape.states);
     }
     return;
   }
