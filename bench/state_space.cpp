@@ -1,4 +1,5 @@
 #include <stepscan/layers/dss_backward.hpp>
+#include <stepscan/layers/dss_initialize.hpp>
 #include <stepscan/layers/s4_backward.hpp>
 #include <stepscan/layers/s4_initialize.hpp>
 #include <stepscan/layers/s4d_backward.hpp>

@@ -1,4 +1,4 @@
-#include <stepscan/layers/dss.hpp>
+#include <stepscan/layers/dss_initialize.hpp>
 #include <stepscan/layers/lru.hpp>
 #include <stepscan/layers/lssl.hpp>
 #include <stepscan/layers/s4_initialize.hpp>

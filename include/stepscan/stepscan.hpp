@@ -18,6 +18,7 @@
 #include <stepscan/layers/causal_conv1d.hpp>
 #include <stepscan/layers/conv1d.hpp>
 #include <stepscan/layers/delta_rule.hpp>
+#include <stepscan/layers/dropout.hpp>
 #include <stepscan/layers/dss.hpp>
 #include <stepscan/layers/elman_rnn.hpp>
 #include <stepscan/layers/gated_delta_rule.hpp>
@@ -59,6 +60,7 @@
 #include <stepscan/layers/swiglu.hpp>
 #include <stepscan/models/beam_search.hpp>
 #include <stepscan/models/bidirectional.hpp>
+#include <stepscan/models/checkpoint.hpp>
 #include <stepscan/models/pointer_decoding.hpp>
 #include <stepscan/models/pointer_network.hpp>
 #include <stepscan/models/pointer_network_backward.hpp>
@@ -84,3 +86,11 @@
 #include <stepscan/ops/prob_sparse_backward.hpp>
 #include <stepscan/ops/s4d_init.hpp>
 #include <stepscan/ops/vertical_slash.hpp>
+#include <stepscan/train/accumulation.hpp>
+#include <stepscan/train/clipping.hpp>
+#include <stepscan/train/exponential_average.hpp>
+#include <stepscan/train/gradient_check.hpp>
+#include <stepscan/train/losses.hpp>
+#include <stepscan/train/optimizers.hpp>
+#include <stepscan/train/schedules.hpp>
+#include <stepscan/train/truncated_backpropagation.hpp>

@@ -1,4 +1,4 @@
-#include <stepscan/layers/dss.hpp>
+#include <stepscan/layers/dss_initialize.hpp>
 #include <stepscan/layers/s4_initialize.hpp>
 #include <stepscan/layers/s4d.hpp>
 #include <support/catch.hpp>
@@ -103,4 +103,27 @@ TEST_CASE("a kernel is made without a number for every tap and mode", "[s4d]") {
   Workspace workspace;
   layer.kernel(MatrixView<double>(kernel), workspace);
   CHECK(workspace.capacity() < taps * states * static_cast<Index>(sizeof(double)) / 8);
+}
+
+TEST_CASE("an s4 starts as HiPPO-LegS, a dss with its eigenvalues", "[s4d]") {
+  constexpr Index modes = 4, size = 2 * modes;
+  S4<double, Dynamic, Dynamic> s4(1, size);
+  initialize(s4, 1);
+  double P2 = 0, B2 = 0, PB = 0;
+  for (Index n = 0; n < modes; ++n) {
+    const auto P = detail::complex_at(s4.P, 0, n), B = detail::complex_at(s4.B, 0, n);
+    P2 += 2 * std::norm(P);
+    B2 += 2 * std::norm(B);
+    PB += 2 * std::real(std::conj(P) * B);
+    CHECK(s4.Lambda.re(0, n) == Approx(-0.5));
+    CHECK(s4.Lambda.im(0, n) > 0);
+  }
+  // P_n = sqrt(n + 1/2) and B_n = sqrt(2 n + 1), whose products no unitary change of basis touches.
+  CHECK(P2 == Approx(size * size / 2.0));
+  CHECK(B2 == Approx(size * size));
+  CHECK(PB == Approx(size * size / std::sqrt(2.0)));
+
+  Dss<double, Dynamic, Dynamic> dss(1, modes);
+  initialize(dss, 1);
+  for (Index n = 0; n < modes; ++n) CHECK(dss.A.im(0, n) == Approx(s4.Lambda.im(0, n)));
 }

@@ -60,7 +60,8 @@ class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Feat
     }
   }
 
-  /// HiPPO-LegS (layers/s4_initialize.hpp). Compiled by those who include <stepscan/layers/backward.hpp>.
+  /// HiPPO-LegS in its diagonal-plus-low-rank form; C complex normal, D normal, dt log-uniform in [0.001, 0.1].
+  /// Compiled by those who include <stepscan/layers/backward.hpp>.
   void initialize(Random& random) { Initialization<S4>::run(*this, random); }
 
   [[nodiscard]] Index input_size() const noexcept { return Lambda.re.extent(0); }
