@@ -78,6 +78,7 @@
 #include <stepscan/models/pointer_network_backward.hpp>
 #include <stepscan/models/repeat.hpp>
 #include <stepscan/models/residual.hpp>
+#include <stepscan/models/s4_block.hpp>
 #include <stepscan/models/sampling.hpp>
 #include <stepscan/models/sequential.hpp>
 #include <stepscan/models/transformer.hpp>
