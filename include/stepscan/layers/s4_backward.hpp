@@ -15,12 +15,11 @@ struct S4Parameters {
   }
 
   template <class L>
-  static void pull_back(const L& layer, Index f, const DenseCotangents& g, const DenseFeatureMemory& memory,
-                        L& gradient) noexcept {
+  static void pull_back(const L& layer, Index f, const DenseCotangents& g, double* room, L& gradient) noexcept {
     using S = typename L::scalar_type;
     const double h = layer.half_step(f);
     const double dh = dplr_dense_backward(
-        layer.modes(), h, [&](Index n) { return layer.mode(f, n); }, g, memory.free,
+        layer.modes(), h, [&](Index n) { return layer.mode(f, n); }, g, room,
         [&](Index n, const DplrMode& d) {
           add_complex(gradient.Lambda, d.lambda, f, n);
           add_complex(gradient.P, d.p, f, n);
@@ -36,6 +35,7 @@ struct S4Parameters {
 
 template <Scalar S, Index Features, Index StateSize, class Default>
 struct Training<S4<S, Features, StateSize, Default>>
-    : detail::DenseTraining<S4<S, Features, StateSize, Default>, detail::S4Parameters> {};
+    : detail::LinearSystemTraining<S4<S, Features, StateSize, Default>,
+                                   detail::DensePullback<S4<S, Features, StateSize, Default>, detail::S4Parameters>> {};
 
 }  // namespace stepscan::inline STEPSCAN_ISA

@@ -132,7 +132,9 @@ void linear_system_convolution(const ChunkSystem<const S>& system, MatrixView<co
   const SystemShape& shape = system.shape;
   const Index blocks = (shape.features + detail::system_block<S> - 1) / detail::system_block<S>;
   const Index workers = worker_count(blocks, detail::system_work(shape, x.batch * x.time));
-  auto* rooms = workspace.make<detail::ConvolutionRoom<S>>(workers, shape, x.time, workspace);
+  using Room = detail::ConvolutionRoom<S>;
+  auto* rooms = reinterpret_cast<Room*>(workspace.take<std::byte>(workers * static_cast<Index>(sizeof(Room))));
+  for (Index i = 0; i < workers; ++i) std::construct_at(rooms + i, shape, x.time, workspace);
   const detail::LinearSystemConvolution<S> op{system, kernel, x, h, y};
   detail::for_each_share(blocks, workers, [&](Index block, Index worker) { op.run_block(block, rooms[worker]); });
   clear_padding(x, y);
