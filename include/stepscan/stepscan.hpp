@@ -11,6 +11,8 @@
 #include <stepscan/kernels/half.hpp>
 #include <stepscan/layers/aaren.hpp>
 #include <stepscan/layers/activation.hpp>
+#include <stepscan/layers/alibi_attention.hpp>
+#include <stepscan/layers/attention_weights.hpp>
 #include <stepscan/layers/backward.hpp>
 #include <stepscan/layers/biased_attention.hpp>
 #include <stepscan/layers/causal_conv1d.hpp>
@@ -35,6 +37,7 @@
 #include <stepscan/layers/min_gru.hpp>
 #include <stepscan/layers/min_lstm.hpp>
 #include <stepscan/layers/mlstm.hpp>
+#include <stepscan/layers/multi_head_attention.hpp>
 #include <stepscan/layers/multihead_elman.hpp>
 #include <stepscan/layers/multihead_gru.hpp>
 #include <stepscan/layers/multihead_lstm.hpp>
@@ -42,6 +45,7 @@
 #include <stepscan/layers/projected_attention.hpp>
 #include <stepscan/layers/retention.hpp>
 #include <stepscan/layers/rms_norm.hpp>
+#include <stepscan/layers/rotary_embedding.hpp>
 #include <stepscan/layers/s4.hpp>
 #include <stepscan/layers/s4d.hpp>
 #include <stepscan/layers/s5.hpp>
@@ -60,6 +64,7 @@
 #include <stepscan/models/pointer_network_backward.hpp>
 #include <stepscan/models/residual.hpp>
 #include <stepscan/models/sequential.hpp>
+#include <stepscan/models/transformer.hpp>
 #include <stepscan/ops/affine_scan.hpp>
 #include <stepscan/ops/affine_scan_backward.hpp>
 #include <stepscan/ops/affine_scan_dense.hpp>

@@ -17,10 +17,12 @@
 #include <stepscan/layers/lssl_backward.hpp>
 #include <stepscan/layers/mamba2_ssd_backward.hpp>
 #include <stepscan/layers/mamba_backward.hpp>
+#include <stepscan/layers/multi_head_attention_backward.hpp>
 #include <stepscan/layers/norm_backward.hpp>
 #include <stepscan/layers/parts_backward.hpp>
 #include <stepscan/layers/pointer_attention_backward.hpp>
 #include <stepscan/layers/projected_backward.hpp>
+#include <stepscan/layers/rotary_embedding_backward.hpp>
 #include <stepscan/layers/s4_backward.hpp>
 #include <stepscan/layers/s4d_backward.hpp>
 #include <stepscan/layers/s5_backward.hpp>

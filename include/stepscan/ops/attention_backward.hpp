@@ -163,6 +163,7 @@ struct AttentionBackward {
     small_multiply<S>(factor<S>(q), tile_of(m.scaled_keys, n.key_dim), weights);
     small_multiply<S>(factor<S>(g), tile_of(m.transposed_values, n.value_dim), dscores);
     for (Index i = 0; i < count; ++i) {
+      add_distances(fold, in, block.head, block.position + i, keys, weights.row(i));
       if (visibility == Visibility::partial) {
         hide_keys(pattern.row(block.head, block.position + i, keys.begin), weights.row(i), keys.size());
       }
