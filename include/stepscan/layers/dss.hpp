@@ -56,12 +56,8 @@ class Dss : public DiagonalLayer<Dss<S, Features, StateSize, Default>, S, Featur
   [[nodiscard]] Index input_size() const noexcept { return A.re.extent(0); }
   [[nodiscard]] Index modes() const noexcept { return A.re.extent(1); }
 
-  [[nodiscard]] std::complex<double> eigenvalue(Index f, Index n) const noexcept {
-    return {static_cast<double>(A.re(f, n)), static_cast<double>(A.im(f, n))};
-  }
-  [[nodiscard]] std::complex<double> weight(Index f, Index n) const noexcept {
-    return {static_cast<double>(C.re(f, n)), static_cast<double>(C.im(f, n))};
-  }
+  [[nodiscard]] std::complex<double> eigenvalue(Index f, Index n) const noexcept { return detail::complex_at(A, f, n); }
+  [[nodiscard]] std::complex<double> weight(Index f, Index n) const noexcept { return detail::complex_at(C, f, n); }
   [[nodiscard]] double step_size(Index f) const noexcept {
     return options.step_scale * std::exp(static_cast<double>(log_dt[f]));
   }

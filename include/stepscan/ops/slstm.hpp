@@ -14,8 +14,8 @@ namespace stepscan::inline STEPSCAN_ISA {
 enum class NormalizerFloor { zero, one };
 
 /// The pointwise part of an sLSTM (xLSTM, arXiv 2405.04517, section 2.2): an LSTM with an exponential input gate, a
-/// normaliser n, and a stabiliser m that keeps every exponent at or below zero. Pre-activations in the order i, f, z,
-/// o:
+/// normaliser n, and a stabiliser m that keeps every exponent at or below zero. With pre-activations in the order of
+/// i, f, z, o,
 ///   m' = max(a_i, log s(a_f) + m)    (a_i where n = 0)
 ///   c' = e^{log s(a_f) + m - m'} c + e^{a_i - m'} tanh(a_z),   n' likewise with 1 for tanh(a_z)
 ///   h' = s(a_o) c' / n'
