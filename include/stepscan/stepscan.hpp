@@ -109,3 +109,4 @@
 #include <stepscan/train/optimizers.hpp>
 #include <stepscan/train/schedules.hpp>
 #include <stepscan/train/truncated_backpropagation.hpp>
+#include <stepscan/train/weight_dropout.hpp>
