@@ -18,6 +18,7 @@
 #include <stepscan/layers/delta_rule.hpp>
 #include <stepscan/layers/dss.hpp>
 #include <stepscan/layers/elman_rnn.hpp>
+#include <stepscan/layers/embedding.hpp>
 #include <stepscan/layers/gated_delta_rule.hpp>
 #include <stepscan/layers/gated_linear_attention.hpp>
 #include <stepscan/layers/gated_linear_attention_layer.hpp>
@@ -55,6 +56,8 @@
 #include <stepscan/layers/swiglu.hpp>
 #include <stepscan/models/beam_search.hpp>
 #include <stepscan/models/bidirectional.hpp>
+#include <stepscan/models/language_model.hpp>
+#include <stepscan/models/language_model_backward.hpp>
 #include <stepscan/models/pointer_decoding.hpp>
 #include <stepscan/models/pointer_network.hpp>
 #include <stepscan/models/pointer_network_backward.hpp>
@@ -78,3 +81,5 @@
 #include <stepscan/ops/prob_sparse_backward.hpp>
 #include <stepscan/ops/s4d_init.hpp>
 #include <stepscan/ops/vertical_slash.hpp>
+#include <stepscan/train/losses.hpp>
+#include <stepscan/train/optimizers.hpp>

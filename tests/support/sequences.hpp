@@ -102,6 +102,31 @@ void spoil_padding(Sequence<S>& x, const std::vector<Index>& lengths) {
   }
 }
 
+/// The largest difference between a gradient, a tree or tensor like `values`, and central finite differences of loss()
+/// in every number of `values`; infinite where one is not a number.
+template <class T, class Loss>
+[[nodiscard]] double difference_error(T& values, const T& gradient, Loss&& loss) {
+  double error = 0;
+  const auto compare = [&](const Path&, auto& tensor, const auto& found) {
+    for (Index i = 0; i < tensor.size(); ++i) {
+      constexpr double h = 1e-5;
+      const double before = tensor[i];
+      tensor[i] = before + h;
+      const double above = loss();
+      tensor[i] = before - h;
+      const double off = std::abs((above - loss()) / (2 * h) - found[i]);
+      tensor[i] = before;
+      error = std::isfinite(off) ? std::max(error, off) : std::numeric_limits<double>::infinity();
+    }
+  };
+  if constexpr (Tree<T>) {
+    for_each_tensor(compare, values, gradient);
+  } else {
+    compare({}, values, gradient);
+  }
+  return error;
+}
+
 /// The largest relative difference between backward and central finite differences of <dy, y> + <dend, end> in all
 /// parameters, inputs and initial states; with `lengths`, padding is NaN. `out_lengths` are those of the outputs, where
 /// they differ.
