@@ -24,7 +24,7 @@ TEST_CASE("a plot has title, labels, round ticks, a legend and its curves", "[tr
     CHECK_THAT(svg, ContainsSubstring(text));
   }
   CHECK(count_of(svg, "<polyline") == 2);
-  CHECK_THAT(svg, ContainsSubstring("points=\"80,112 370,"));
+  CHECK_THAT(svg, ContainsSubstring("points=\"80,124 370,309 660,420\""));
   CHECK_THAT(svg, ContainsSubstring("660,346\""));
 }
 

@@ -16,8 +16,8 @@
 #include <vector>
 
 /// All that a training run needs to go on elsewhere as if nothing had happened, in one safetensors file:
-///   save_checkpoint(path, Part{"model", model}, Part{"optimizer", optimizer}, Part{"data", random}, Part{"run",
-///   progress}); load_checkpoint(path, Part{"model", model}, ...);
+///   save_checkpoint(path, Kept{"model", model}, Kept{"optimizer", optimizer}, Kept{"data", random}, Kept{"run",
+///   progress}); load_checkpoint(path, Kept{"model", model}, ...);
 /// The model alone is read by load_safetensors(path, model, "model.") as soon as nothing else lies under that name.
 namespace stepscan::inline STEPSCAN_ISA {
 
@@ -35,12 +35,12 @@ concept CheckpointValue = FileNumber<T> || NumberRecord<T> || std::same_as<T, Ra
 /// A value of the program under its name in a checkpoint.
 template <class T>
 requires CheckpointValue<std::remove_const_t<T>>
-struct Part {
+struct Kept {
   std::string name;
   T& value;
 };
 template <class T>
-Part(std::string, T&) -> Part<T>;
+Kept(std::string, T&) -> Kept<T>;
 
 namespace detail {
 
@@ -146,7 +146,7 @@ class CheckpointReader {
 /// Writes the parts to a file that appears under its name only when it is complete and on disk. Throws FileError when
 /// it cannot be written, ArgumentError when two parts have one name.
 template <class... Ts>
-void save_checkpoint(const std::filesystem::path& path, const Part<Ts>&... parts) {
+void save_checkpoint(const std::filesystem::path& path, const Kept<Ts>&... parts) {
   TensorMap tensors;
   const auto add = [&](const std::string& name, const auto& value) {
     TensorMap part;
@@ -179,7 +179,7 @@ void save_checkpoint(const std::filesystem::path& path, const Part<Ts>&... parts
 /// Fills the parts, bit for bit as they were saved. Throws FileError, and leaves every part as it was, when the file is
 /// damaged or holds other parts than these.
 template <class... Ts>
-void load_checkpoint(const SafetensorsFile& file, const Part<Ts>&... parts) {
+void load_checkpoint(const SafetensorsFile& file, const Kept<Ts>&... parts) {
   detail::CheckpointReader reader(file);
   std::tuple<Ts...> loaded(parts.value...);
   std::apply([&](Ts&... value) { (reader.fetch(parts.name, value), ...); }, loaded);
@@ -189,7 +189,7 @@ void load_checkpoint(const SafetensorsFile& file, const Part<Ts>&... parts) {
 }
 
 template <class... Ts>
-void load_checkpoint(const std::filesystem::path& path, const Part<Ts>&... parts) {
+void load_checkpoint(const std::filesystem::path& path, const Kept<Ts>&... parts) {
   load_checkpoint(open_checkpoint(path), parts...);
 }
 

@@ -20,8 +20,8 @@ namespace stepscan::inline STEPSCAN_ISA {
 /// whatever moment a run is killed, all it had saved before is found again; the last `keep` checkpoints stay, so that
 /// one that the disk has damaged costs no more than the work since the one before it.
 ///   CheckpointFolder folder("run");
-///   folder.load_latest(Part{"model", model}, ...);           // nothing in a new folder
-///   folder.save(progress.updates, Part{"model", model}, ...);
+///   folder.load_latest(Kept{"model", model}, ...);           // nothing in a new folder
+///   folder.save(progress.updates, Kept{"model", model}, ...);
 /// One run at a time writes into a folder.
 class CheckpointFolder {
  public:
@@ -42,7 +42,7 @@ class CheckpointFolder {
   /// Writes the checkpoint of this update, then removes those before the last `keep`, those of later updates (of a run
   /// that was given up) and what writers that were killed have left. Throws as save_checkpoint does.
   template <class... Ts>
-  void save(std::int64_t update, const Part<Ts>&... parts) const {
+  void save(std::int64_t update, const Kept<Ts>&... parts) const {
     save_checkpoint(path_of(update), parts...);
     std::size_t earlier = 0;
     for (const Entry& entry : entries()) {
@@ -55,7 +55,7 @@ class CheckpointFolder {
   /// Fills the parts from the newest checkpoint that is whole and returns its update; nothing when there is none, and
   /// the parts are then what they were. Throws FileError when that checkpoint holds other parts than these.
   template <class... Ts>
-  [[nodiscard]] std::optional<std::int64_t> load_latest(const Part<Ts>&... parts) const {
+  [[nodiscard]] std::optional<std::int64_t> load_latest(const Kept<Ts>&... parts) const {
     for (const Entry& entry : entries()) {
       if (!entry.complete) continue;
       std::optional<SafetensorsFile> file;
