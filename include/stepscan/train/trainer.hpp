@@ -45,6 +45,7 @@ struct TrainingProgress {
 /// Why a run ended.
 enum class TrainingEnd {
   finished,       ///< all updates were made
+  reached,        ///< the metric is as small as its target
   stopped_early,  ///< patience was at its end
   out_of_time,
   diverged  ///< the loss or its gradient was not finite; the parameters are those before that update
@@ -94,6 +95,7 @@ class Trainer {
       if (options_.patience > 0 && progress.evaluations_since_best >= options_.patience) {
         return TrainingEnd::stopped_early;
       }
+      if (progress.best_metric <= options_.target) return TrainingEnd::reached;
       if (progress.updates >= options_.updates) return TrainingEnd::finished;
       if (options_.seconds > 0 && seconds_since(start) >= options_.seconds) return TrainingEnd::out_of_time;
 
