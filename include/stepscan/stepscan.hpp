@@ -16,6 +16,7 @@
 #include <stepscan/layers/causal_conv1d.hpp>
 #include <stepscan/layers/conv1d.hpp>
 #include <stepscan/layers/delta_rule.hpp>
+#include <stepscan/layers/dropout.hpp>
 #include <stepscan/layers/dss.hpp>
 #include <stepscan/layers/elman_rnn.hpp>
 #include <stepscan/layers/embedding.hpp>
@@ -81,5 +82,10 @@
 #include <stepscan/ops/prob_sparse_backward.hpp>
 #include <stepscan/ops/s4d_init.hpp>
 #include <stepscan/ops/vertical_slash.hpp>
+#include <stepscan/train/accumulation.hpp>
+#include <stepscan/train/clipping.hpp>
+#include <stepscan/train/exponential_average.hpp>
 #include <stepscan/train/losses.hpp>
 #include <stepscan/train/optimizers.hpp>
+#include <stepscan/train/schedules.hpp>
+#include <stepscan/train/truncated_backpropagation.hpp>

@@ -9,6 +9,7 @@
 #include <stepscan/layers/conv1d_backward.hpp>
 #include <stepscan/layers/decay_backward.hpp>
 #include <stepscan/layers/decay_gate_backward.hpp>
+#include <stepscan/layers/dropout_backward.hpp>
 #include <stepscan/layers/dss_backward.hpp>
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/gated_linear_attention_layer_backward.hpp>

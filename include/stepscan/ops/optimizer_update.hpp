@@ -1,22 +1,11 @@
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <stepscan/core/scalar.hpp>
-#include <stepscan/core/threads.hpp>
 #include <stepscan/kernels/lanes.hpp>
 
 /// One step of an optimiser on a run of parameters p with their gradient g, element by element.
 namespace stepscan::inline STEPSCAN_ISA {
-
-/// Calls f(first, count) for blocks of n numbers, which are spread over threads where there are many.
-template <class F>
-void for_each_block(Index n, F&& f) {
-  constexpr Index block = 1 << 13;
-  constexpr Index shared = 1 << 16;
-  parallel_for((n + block - 1) / block, n < shared ? 1 : max_threads(),
-               [&](Index i) { f(i * block, std::min(block, n - i * block)); });
-}
 
 /// Stochastic gradient descent with momentum (torch.optim.SGD; Sutskever et al. 2013):
 ///   g' = g + weight_decay p,   v = momentum v + g',   p -= learning_rate (nesterov ? g' + momentum v : v)

@@ -8,6 +8,7 @@
 #include <stepscan/core/fields.hpp>
 #include <stepscan/core/threads.hpp>
 #include <stepscan/train/losses.hpp>
+#include <stepscan/train/trees.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -51,16 +52,6 @@ class TeamFailure {
   std::atomic<bool> failed_ = false;
   std::exception_ptr caught_;
 };
-
-/// Adds one tree to another of its type.
-template <class Model>
-void add_tree(Model& to, const Model& from) {
-  for_each_tensor(
-      [](const Path&, auto& sum, const auto& part) {
-        for (Index i = 0; i < sum.size(); ++i) sum[i] += part[i];
-      },
-      to, from);
-}
 
 }  // namespace detail
 
@@ -111,7 +102,7 @@ class DataParallel {
     });
     failure.rethrow();
     Partial total = std::move(waiting_.back().front());
-    detail::add_tree(gradient, *total.gradient);
+    blend_tree(gradient, 1, 1, *total.gradient);
     free_.push_back(std::move(total.gradient));
     return total.loss;
   }
@@ -139,7 +130,7 @@ class DataParallel {
       }
     }
     if (gradient == nullptr) return {std::make_unique<Model>(zeros_like(like)), {}};
-    for_each_tensor([](const Path&, auto& tensor) { tensor.fill({}); }, *gradient);
+    clear_tree(*gradient);
     return {std::move(gradient), {}};
   }
 
@@ -161,7 +152,7 @@ class DataParallel {
         }
       }
       if (neighbour < i) std::swap(part, other);
-      detail::add_tree(*part.gradient, *other.gradient);
+      blend_tree(*part.gradient, 1, 1, *other.gradient);
       part.loss += other.loss;
       const std::lock_guard lock(mutex_);
       free_.push_back(std::move(other.gradient));

@@ -3,7 +3,9 @@
 #include <cmath>
 #include <cstdint>
 #include <stepscan/ops/optimizer_update.hpp>
+#include <stepscan/ops/vectors.hpp>
 #include <stepscan/train/decay_rule.hpp>
+#include <stepscan/train/trees.hpp>
 #include <utility>
 
 /// Optimisers. Each is a tree of its own, the moments shaped as the model and the number of steps taken, so that it is
@@ -13,8 +15,8 @@
 ///   optimizer.step(model, gradient, learning_rate);   // one update; the gradient stays as it is
 ///   save_safetensors(path, optimizer);
 ///
-/// Options are no part of the tree: an optimiser that is to be loaded is made with the same ones. Results do not depend
-/// on the number of threads.
+/// Options are no part of the tree: an optimiser that is to be loaded is made with the same ones. A model of other
+/// sizes than the one it was made for is refused by ShapeError. Results do not depend on the number of threads.
 namespace stepscan::inline STEPSCAN_ISA {
 
 struct SgdOptions {
@@ -39,6 +41,7 @@ class Sgd {
         decays_(detail::decaying_parameters(model, options_.decays)) {}
 
   void step(Model& model, const Model& gradient, double learning_rate) {
+    detail::check_same_shapes("Sgd", velocity, model, gradient);
     ++steps[0];
     auto decays = decays_.begin();
     for_each_tensor(
@@ -87,6 +90,7 @@ class AdamOptimizer {
         decays_(detail::decaying_parameters(model, options_.decays)) {}
 
   void step(Model& model, const Model& gradient, double learning_rate) {
+    detail::check_same_shapes(Decoupled ? "AdamW" : "Adam", first_moment, model, gradient);
     const double t = static_cast<double>(++steps[0]);
     AdamUpdate update{.learning_rate = learning_rate,
                       .beta1 = options_.beta1,

@@ -6,8 +6,8 @@
 #include <functional>
 #include <limits>
 #include <stepscan/core/fields.hpp>
+#include <stepscan/train/accumulation.hpp>
 #include <stepscan/train/clipping.hpp>
-#include <stepscan/train/losses.hpp>
 #include <stepscan/train/progress_bar.hpp>
 #include <stepscan/train/training_log.hpp>
 #include <string>
@@ -79,7 +79,7 @@ class Trainer {
 
   /// Trains these two, which stay the caller's.
   Trainer(Model& model, Optimizer& optimizer, TrainerOptions options)
-      : model_(model), optimizer_(optimizer), options_(std::move(options)), gradient_(zeros_like(model)) {}
+      : model_(model), optimizer_(optimizer), options_(std::move(options)), accumulator_(model) {}
 
   /// Goes on from `progress` until the run ends. `add_gradient(batch, gradient)` adds the gradient of a batch's summed
   /// loss and returns that loss and its count (LossSum). Throws ArgumentError when there is no learning rate, and what
@@ -124,18 +124,17 @@ class Trainer {
   /// One update; false, and the parameters are what they were, when the loss or its gradient is not finite.
   template <class AddGradient>
   bool update(AddGradient& add_gradient, TrainingRecord& record) {
-    for_each_tensor([](const Path&, auto& tensor) { tensor.fill({}); }, gradient_);
-    LossSum loss;
-    for (std::int64_t i = 0; i < options_.accumulate; ++i) loss += add_gradient(progress.batches + i, gradient_);
-    if (loss.count > 0) scale_tree(gradient_, 1 / static_cast<double>(loss.count));
-    record.loss = loss.mean();
-    record.gradient_norm = global_norm(gradient_);
-    if (!std::isfinite(record.loss) || !std::isfinite(record.gradient_norm)) return false;
-    if (options_.clip_norm > 0 && record.gradient_norm > options_.clip_norm) {
-      scale_tree(gradient_, options_.clip_norm / record.gradient_norm);
+    accumulator_.clear();
+    for (std::int64_t i = 0; i < options_.accumulate; ++i) {
+      accumulator_.add(add_gradient(progress.batches + i, accumulator_.gradient));
     }
+    Model& gradient = accumulator_.gradient;
+    record.loss = accumulator_.finish();
+    record.gradient_norm =
+        options_.clip_norm > 0 ? clip_by_global_norm(gradient, options_.clip_norm) : global_norm(gradient);
+    if (!std::isfinite(record.loss) || !std::isfinite(record.gradient_norm)) return false;
     record.learning_rate = learning_rate(progress.updates);
-    optimizer_.step(model_, gradient_, record.learning_rate);
+    optimizer_.step(model_, gradient, record.learning_rate);
     progress.batches += options_.accumulate;
     record.update = ++progress.updates;
     return true;
@@ -157,7 +156,7 @@ class Trainer {
   Model& model_;
   Optimizer& optimizer_;
   TrainerOptions options_;
-  Model gradient_;
+  GradientAccumulator<Model> accumulator_;
 };
 
 }  // namespace stepscan::inline STEPSCAN_ISA
