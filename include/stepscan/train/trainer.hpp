@@ -22,8 +22,9 @@ struct TrainerOptions {
   double clip_norm = 0;             ///< gradients longer than this are shortened to it; 0: never
   std::int64_t evaluate_every = 0;  ///< updates; 0: never
   std::int64_t patience = 0;        ///< evaluations in a row without a better metric that end the run; 0: any number
-  double seconds = 0;               ///< that end the run; 0: any number. Then a run depends on the machine's speed.
-  std::string label = {};           ///< before the progress bar
+  double target = -std::numeric_limits<double>::infinity();  ///< metric that ends the run once it is reached
+  double seconds = 0;      ///< that end the run; 0: any number. Then a run depends on the machine's speed.
+  std::string label = {};  ///< before the progress bar
 };
 
 /// Where a run stands; with the parameters and the optimiser all that it needs to go on (train/checkpoint.hpp).
