@@ -57,12 +57,17 @@
 #include <stepscan/layers/swiglu.hpp>
 #include <stepscan/models/beam_search.hpp>
 #include <stepscan/models/bidirectional.hpp>
+#include <stepscan/models/branches.hpp>
+#include <stepscan/models/checkpoint.hpp>
+#include <stepscan/models/generate.hpp>
 #include <stepscan/models/language_model.hpp>
 #include <stepscan/models/language_model_backward.hpp>
 #include <stepscan/models/pointer_decoding.hpp>
 #include <stepscan/models/pointer_network.hpp>
 #include <stepscan/models/pointer_network_backward.hpp>
+#include <stepscan/models/repeat.hpp>
 #include <stepscan/models/residual.hpp>
+#include <stepscan/models/sampling.hpp>
 #include <stepscan/models/sequential.hpp>
 #include <stepscan/ops/affine_scan.hpp>
 #include <stepscan/ops/affine_scan_backward.hpp>
@@ -85,6 +90,7 @@
 #include <stepscan/train/accumulation.hpp>
 #include <stepscan/train/clipping.hpp>
 #include <stepscan/train/exponential_average.hpp>
+#include <stepscan/train/gradient_check.hpp>
 #include <stepscan/train/losses.hpp>
 #include <stepscan/train/optimizers.hpp>
 #include <stepscan/train/schedules.hpp>

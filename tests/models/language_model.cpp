@@ -1,6 +1,7 @@
 #include <models/leaky.hpp>
 #include <numeric>
 #include <stepscan/layers/activation_backward.hpp>
+#include <stepscan/models/generate.hpp>
 #include <stepscan/models/language_model_backward.hpp>
 #include <stepscan/models/residual.hpp>
 #include <support/allocation.hpp>
@@ -191,4 +192,49 @@ TEST_CASE("language_model: names of parameters, a tied weight once", "[models]")
   const std::vector<std::string> shared{"embedding.weight", "blocks.0.decay", "norm.weight"};
   CHECK(names(Model<Tied>()) == shared);
   CHECK(names(Model<Untied>()).back() == "head.weight");
+}
+
+TEST_CASE("language_model: a generation draws from its own logits, each member by itself", "[models]") {
+  const auto model = random_model<Tied>();
+  const auto plan = prepare(model);
+  const std::vector<Index> lengths{3, 1};
+  const Ids ids = random_ids(2, 3);
+  const TokenIds prompt = TokenIds(ids).ragged(lengths);
+  Workspace workspace;
+  const Generation wanted{.count = 12, .sampling = {.temperature = 0.8, .top_k = 4}, .seed = 9};
+  auto state = plan.initial_state(2);
+  const Ids drawn = generate(plan, state, prompt, wanted, workspace);
+  for (Index b = 0; b < 2; ++b) {
+    const Index length = lengths[static_cast<std::size_t>(b)];
+    Ids sequence(1, length + 12, 1);
+    std::copy_n(&ids(b, 0, 0), length, sequence.data());
+    std::copy_n(&drawn(b, 0, 0), 12, sequence.data() + length);
+    const auto logits = scanned(model, sequence);
+    Sampler sampler(wanted.sampling, wanted.seed, static_cast<std::uint64_t>(b));
+    for (Index i = 0; i < 12; ++i) CHECK(drawn(b, i, 0) == sampler(&logits(0, length - 1 + i, 0), vocabulary));
+  }
+}
+
+TEST_CASE("language_model: a generation ends with its end token, or when it is told to", "[models]") {
+  const auto model = random_model<Tied>();
+  const Ids ids = random_ids(2, 3);
+  Workspace workspace;
+  auto state = model.initial_state(2);
+  Generation wanted{.count = 40, .seed = 4};
+  const Ids endless = generate(model, state, ids, wanted, workspace);
+  wanted.end = endless(0, 5, 0);
+  state = model.initial_state(2);
+  const Ids ended = generate(model, state, ids, wanted, workspace);
+  for (Index b = 0; b < 2; ++b) {
+    const Index* const row = &endless(b, 0, 0);
+    const auto until = std::find(row, row + 40, wanted.end) - row;
+    for (Index i = 0; i < 40; ++i) CHECK(ended(b, i, 0) == (i < until ? row[i] : wanted.end));
+  }
+  int columns = 0;
+  wanted.end = -1;
+  state = model.initial_state(2);
+  generate_by(model, state, ids, wanted, workspace, [&](const TokenColumn&) { return ++columns < 3; });
+  CHECK(columns == 3);
+  const std::vector<Index> lengths{3, 0};
+  CHECK_THROWS_AS(generate(model, state, TokenIds(ids).ragged(lengths), wanted, workspace), ArgumentError);
 }

@@ -103,7 +103,7 @@ void spoil_padding(Sequence<S>& x, const std::vector<Index>& lengths) {
 }
 
 /// The largest difference between a gradient, a tree or tensor like `values`, and central finite differences of loss()
-/// in every number of `values`; infinite where one is not a number.
+/// in every number of `values`; infinite where one is not a number. Where `values` has NaN, padding, the gradient is 0.
 template <class T, class Loss>
 [[nodiscard]] double difference_error(T& values, const T& gradient, Loss&& loss) {
   double error = 0;
@@ -111,6 +111,10 @@ template <class T, class Loss>
     for (Index i = 0; i < tensor.size(); ++i) {
       constexpr double h = 1e-5;
       const double before = tensor[i];
+      if (std::isnan(before)) {
+        if (found[i] != 0) error = std::numeric_limits<double>::infinity();
+        continue;
+      }
       tensor[i] = before + h;
       const double above = loss();
       tensor[i] = before - h;

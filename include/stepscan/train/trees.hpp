@@ -33,8 +33,9 @@ void scale_tree(T& tree, double factor) {
   for_each_tensor(
       [&](const Path&, auto& tensor) {
         using S = typename std::remove_cvref_t<decltype(tensor)>::value_type;
-        for_each_block(tensor.size(),
-                       [&](Index first, Index count) { scale_numbers(count, static_cast<S>(factor), tensor.data() + first); });
+        for_each_block(tensor.size(), [&](Index first, Index count) {
+          scale_numbers(count, static_cast<S>(factor), tensor.data() + first);
+        });
       },
       tree);
 }
