@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
-#include <stepscan/train/checkpoint.hpp>
+#include <stepscan/train/checkpoint_file.hpp>
 #include <string>
 #include <string_view>
 #include <system_error>

@@ -16,9 +16,9 @@ namespace stepscan::inline STEPSCAN_ISA {
 
 /// One line of a plot. Points that are not finite leave a gap.
 struct Curve {
-  std::string name;
-  std::vector<double> x;
-  std::vector<double> y;
+  std::string name = {};
+  std::vector<double> x = {};
+  std::vector<double> y = {};
 };
 
 /// Curves over one pair of axes, with title and legend, as SVG: what a training run leaves behind.
@@ -26,10 +26,10 @@ struct Curve {
 ///   plot.curves.push_back({"training", updates, losses});
 ///   plot.save("curves.svg");
 struct CurvePlot {
-  std::string title;
-  std::string x_label;
-  std::string y_label;
-  std::vector<Curve> curves;
+  std::string title = {};
+  std::string x_label = {};
+  std::string y_label = {};
+  std::vector<Curve> curves = {};
 
   /// The picture as text of an SVG file. Throws ArgumentError when a curve has not as many x as y.
   [[nodiscard]] std::string svg() const;
@@ -127,7 +127,8 @@ struct PlotAxis {
       finish();
       continue;
     }
-    points += (count == 0 ? "" : " ") + pixel_text(x.pixel(curve.x[i])) + "," + pixel_text(y.pixel(curve.y[i]));
+    if (count > 0) points += ' ';
+    points.append(pixel_text(x.pixel(curve.x[i]))).append(",").append(pixel_text(y.pixel(curve.y[i])));
     ++count;
   }
   finish();

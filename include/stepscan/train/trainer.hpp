@@ -27,7 +27,7 @@ struct TrainerOptions {
   std::string label = {};  ///< before the progress bar
 };
 
-/// Where a run stands; with the parameters and the optimiser all that it needs to go on (train/checkpoint.hpp).
+/// Where a run stands; with the parameters and the optimiser all that it needs to go on (train/checkpoint_folder.hpp).
 struct TrainingProgress {
   std::int64_t updates = 0;
   std::int64_t batches = 0;
