@@ -1,3 +1,4 @@
+#include <numeric>
 #include <stepscan/layers/dropout_backward.hpp>
 #include <stepscan/layers/elman_rnn.hpp>
 #include <stepscan/layers/gated_backward.hpp>
@@ -93,6 +94,22 @@ TEST_CASE("gradient check: names the number that is wrong", "[train]") {
   CHECK(report.where == "parameter weight[1]");
   CHECK(report.found == Approx(report.expected + 0.5));
   CHECK_THAT(report.text(), ContainsSubstring("numbers, in parameter weight[1]: expected "));
+}
+
+TEST_CASE("gradient check: of anything that has parameters", "[train]") {
+  Linear<double, 2, 2> model, gradient;
+  testing::randomize(model, 1);
+  const auto square = [](const auto& m) {
+    const std::vector<double> values = numbers(m);
+    return std::inner_product(values.begin(), values.end(), values.begin(), 0.0);
+  };
+  std::transform(model.weight.begin(), model.weight.end(), gradient.weight.begin(), [](double w) { return 2 * w; });
+  gradient.bias[0] = 2 * model.bias[0];
+  gradient.bias[1] = 2 * model.bias[1] + 1;
+  const GradientReport report = check_gradient(model, gradient, square);
+  CHECK(report.where == "parameter bias[1]");
+  CHECK(report.error == Approx(1 / std::max(1.0, std::abs(2 * model.bias[1]))));
+  CHECK(report.checked == 6);
 }
 
 TEST_CASE("checkpoint: the gradient of the layer, in a tape of one window", "[train]") {

@@ -1,33 +1,15 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <stepscan/core/scalar.hpp>
 #include <stepscan/core/view.hpp>
 #include <stepscan/kernels/dot.hpp>
-#include <stepscan/kernels/lanes.hpp>
+#include <stepscan/ops/softmax_row.hpp>
 
 /// Several candidates for one token, side by side in one row [f_1 | f_2 | ...], each as long as y: their sum, and their
 /// average by a gate,
 ///   y = sum_i f_i,   y = sum_i w_i f_i,   w = softmax(scores).
 namespace stepscan::inline STEPSCAN_ISA {
-
-/// to += scale * from
-template <Scalar S>
-void add_scaled(S scale, const S* from, S* to, Index count) noexcept {
-  for_each_lanes<S>(count, [&](Index i, auto lanes) {
-    lanes.store(to + i, fma(Simd<S>(scale), lanes.load(from + i), lanes.load(to + i)));
-  });
-}
-
-/// The softmax of a row, in its place; exact zeros where a score lies far below the largest.
-template <Scalar S>
-void softmax_row(S* scores, Index count) noexcept {
-  const S largest = *std::max_element(scores, scores + count);
-  S sum{0};
-  for (Index i = 0; i < count; ++i) sum += scores[i] = std::exp(scores[i] - largest);
-  for (Index i = 0; i < count; ++i) scores[i] /= sum;
-}
 
 /// One y of `count` candidates; weights null: their sum.
 template <Scalar S>

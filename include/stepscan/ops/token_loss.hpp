@@ -74,6 +74,8 @@ template <Scalar S>
 
 /// (y - target)^2
 struct SquaredError {
+  static constexpr const char* name = "Mse";
+
   template <class V>
   [[nodiscard]] V value(V y, V target) const noexcept {
     const V d = y - target;
@@ -88,6 +90,8 @@ struct SquaredError {
 
 /// |y - target|, with slope 0 at 0
 struct AbsoluteError {
+  static constexpr const char* name = "Mae";
+
   template <class V>
   [[nodiscard]] V value(V y, V target) const noexcept {
     return abs(y - target);
@@ -102,6 +106,7 @@ struct AbsoluteError {
 
 /// d^2 / 2 where d = y - target lies within +-delta, delta (|d| - delta / 2) beyond (Huber 1964; torch.nn.HuberLoss)
 struct HuberError {
+  static constexpr const char* name = "Huber";
   double delta = 1;
 
   template <class V>
@@ -119,6 +124,8 @@ struct HuberError {
 
 /// -target log s(y) - (1 - target) log s(-y), s(y) = 1 / (1 + e^-y), of a logit y and a probability target
 struct LogisticError {
+  static constexpr const char* name = "BinaryCrossEntropy";
+
   /// softplus(-|y|) keeps its digits where the loss is small.
   template <class V>
   [[nodiscard]] V value(V y, V target) const noexcept {

@@ -35,11 +35,31 @@ struct RandomObjective {
   }
 };
 
+/// Compares slopes, those of `values` by the backward pass, with central differences of value().
+template <class Name, class Values, class Slopes, class Value>
+void compare_slopes(GradientReport& report, const GradientCheckOptions& options, Random& random, Name&& name,
+                    Values& values, const Slopes& slopes, Value&& value) {
+  const Index most = options.most_per_tensor, size = values.size();
+  const bool all = most <= 0 || size <= most;
+  for (Index k = 0; k < (all ? size : most); ++k) {
+    const Index i = all ? k : static_cast<Index>(random.below(static_cast<std::uint32_t>(size)));
+    const double kept = values[i];
+    if (!std::isfinite(kept)) continue;
+    values[i] = kept + options.step;
+    const double above = value();
+    values[i] = kept - options.step;
+    const double below = value();
+    values[i] = kept;
+    report.include(name, i, (above - below) / (2 * options.step), slopes[i]);
+  }
+}
+
 /// One check: objective(y) + <weights, final state>, by the backward pass and by differences of scans.
 template <class Model, class Objective, class Form>
 class GradientCheck {
   using State = typename Model::State;
   using Buffer = Tensor<double, Dynamic, Dynamic, Dynamic>;
+  static constexpr double unwritten = std::numeric_limits<double>::quiet_NaN();
 
  public:
   GradientCheck(const Model& model, const State& start, const SequenceView<const double>& x, const Objective& objective,
@@ -53,7 +73,8 @@ class GradientCheck {
         options_(options),
         form_(form),
         random_(options.seed, 1) {
-    x_.fill(std::numeric_limits<double>::quiet_NaN());
+    x_.fill(unwritten);
+    y_.fill(unwritten);
     for (Index b = 0; b < x.batch; ++b) {
       lengths_.push_back(x.length(b));
       out_lengths_.push_back(model.output_time(x.length(b)));
@@ -73,9 +94,12 @@ class GradientCheck {
     Tape<Model> tape;
     Model gradient = zeros_like(model_);
     Buffer dy(y_.shape()), dx(x_.shape()), forward_y(y_.shape());
-    State state = start_, dstart = zeros_like(start_);
+    State state = start_, dstart = start_;
+    dx.fill(unwritten);
+    forward_y.fill(unwritten);
     model_.forward(state, input(), forward_y, tape, form_);
     objective_(SequenceView<const double>(output(forward_y)), SequenceView<double>(dy));
+    for_each_padded(dy, out_lengths_, [&](Index i) { dy[i] = unwritten; });
     model_.backward(tape, SequenceView<const double>(std::as_const(dy)), weights_, gradient, dx, dstart);
 
     static_cast<void>(value());
@@ -95,6 +119,16 @@ class GradientCheck {
  private:
   template <class T>
   static constexpr bool is_real = std::same_as<typename std::remove_cvref_t<T>::value_type, double>;
+
+  /// Calls f(i) for the flat positions behind each member's length.
+  template <class F>
+  static void for_each_padded(const Buffer& sequence, const std::vector<Index>& lengths, F&& f) {
+    const Index time = sequence.extent(1), features = sequence.extent(2);
+    for (Index b = 0; b < sequence.extent(0); ++b) {
+      const Index first = b * time + lengths[static_cast<std::size_t>(b)];
+      for (Index i = first * features; i < (b + 1) * time * features; ++i) f(i);
+    }
+  }
 
   [[nodiscard]] SequenceView<const double> input() const {
     const SequenceView<const double> all = x_;
@@ -119,40 +153,17 @@ class GradientCheck {
     return sum;
   }
 
-  [[nodiscard]] double slope_of(double& number) {
-    const double kept = number;
-    number = kept + options_.step;
-    const double above = value();
-    number = kept - options_.step;
-    const double below = value();
-    number = kept;
-    return (above - below) / (2 * options_.step);
-  }
-
-  [[nodiscard]] Index random_below(Index size) noexcept {
-    return static_cast<Index>(random_.below(static_cast<std::uint32_t>(size)));
-  }
-
   template <class Values, class Slopes>
   void compare(const char* kind, const Path& path, Values& values, const Slopes& slopes) {
-    const Index most = options_.most_per_tensor, size = values.size();
-    const bool all = most <= 0 || size <= most;
-    for (Index k = 0; k < (all ? size : most); ++k) {
-      const Index i = all ? k : random_below(size);
-      if (!std::isfinite(values[i])) continue;
-      report_.include([&] { return kind + path.str(); }, i, slope_of(values[i]), slopes[i]);
-    }
+    compare_slopes(
+        report_, options_, random_, [&] { return kind + path.str(); }, values, slopes, [&] { return value(); });
   }
 
   /// Where x is padding, dx is zero.
   void compare_inputs(const Buffer& dx) {
-    const Index most = options_.most_per_tensor, member = x_.extent(1) * x_.extent(2);
-    const bool all = most <= 0 || x_.size() <= most;
-    for (Index k = 0; k < (all ? x_.size() : most); ++k) {
-      const Index i = all ? k : random_below(x_.size());
-      const bool real = i % member / x_.extent(2) < lengths_[static_cast<std::size_t>(i / member)];
-      report_.include([] { return std::string("x"); }, i, real ? slope_of(x_[i]) : 0, dx[i]);
-    }
+    const auto name = [] { return std::string("x"); };
+    compare_slopes(report_, options_, random_, name, x_, dx, [&] { return value(); });
+    for_each_padded(x_, lengths_, [&](Index i) { report_.include(name, i, 0, dx[i]); });
   }
 
   void compare_outputs(const Buffer& forward_y) {
@@ -176,6 +187,24 @@ class GradientCheck {
 };
 
 }  // namespace detail
+
+/// Holds a gradient against central differences of value(model), for whatever is a tree of parameters in double: a
+/// language model, a pointer network, a whole training step with its loss. Costs two values a number.
+template <Tree Model, class Value>
+[[nodiscard]] GradientReport check_gradient(const Model& model, const Model& gradient, Value&& value,
+                                            const GradientCheckOptions& options = {}) {
+  GradientReport report;
+  Model moved = model;
+  Random random(options.seed, 1);
+  for_each_tensor(
+      [&](const Path& path, auto& parameter, const auto& slopes) {
+        const auto name = [&] { return "parameter " + path.str(); };
+        detail::compare_slopes(report, options, random, name, parameter, slopes,
+                               [&] { return static_cast<double>(value(std::as_const(moved))); });
+      },
+      moved, gradient);
+  return report;
+}
 
 /// Holds a model's backward pass against central differences, for any assembly of layers in double: the gradient of
 ///   objective(y) + sum_i w_i s_i,   s the final state, w random

@@ -167,7 +167,7 @@ struct ElementLoss {
 
  private:
   static void check(const SequenceView<const S>& y, const SequenceView<const S>& targets, const SequenceView<S>& dy) {
-    detail::check_loss_sizes("ElementLoss", "targets", y, {y.batch, y.time, y.features},
+    detail::check_loss_sizes(Error::name, "targets", y, {y.batch, y.time, y.features},
                              {targets.batch, targets.time, targets.features}, dy);
   }
 };
