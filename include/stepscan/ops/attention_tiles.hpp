@@ -1,6 +1,5 @@
 #pragma once
 
-#include <bit>
 #include <stepscan/core/workspace.hpp>
 #include <stepscan/kernels/dot.hpp>
 #include <stepscan/kernels/small_product.hpp>
@@ -125,16 +124,13 @@ struct PackedKeys {
   }
 };
 
-/// Hides the keys whose bits are not set: run by run of a row of logits.
+/// Hides the keys whose bits are not set.
 template <Scalar S>
 void hide_keys(std::uint64_t seen, S* row, Index count) noexcept {
-  std::uint64_t hidden = ~seen;
-  if (count < mask_keys) hidden &= (std::uint64_t{1} << count) - 1;
-  while (hidden != 0) {
-    const int first = std::countr_zero(hidden), run = std::countr_one(hidden >> first);
-    std::fill_n(row + first, run, -std::numeric_limits<S>::infinity());
-    hidden = first + run == mask_keys ? 0 : hidden >> (first + run) << (first + run);
-  }
+  const std::uint64_t hidden = patterns::bits_of({0, count}, 0) & ~seen;
+  patterns::for_each_run(hidden, [&](Index first, Index length) {
+    std::fill_n(row + first, length, -std::numeric_limits<S>::infinity());
+  });
 }
 
 /// Calls f(keys, visibility) for the tiles of keys that some of the queries see, without what lies outside their hull.
