@@ -1,5 +1,6 @@
 #include <stepscan/layers/aaren.hpp>
 #include <stepscan/layers/biased_attention.hpp>
+#include <stepscan/layers/pattern_attention.hpp>
 #include <stepscan/layers/sigmoid_attention.hpp>
 #include <stepscan/layers/softmax_attention.hpp>
 #include <stepscan/layers/softmax_scan.hpp>
@@ -12,11 +13,18 @@ using namespace stepscan;
 
 constexpr Index heads = 4;
 
-/// Four heads of `width` channels together, and a cache of 1,024 tokens.
+/// Four heads of `width` channels together.
+AttentionSizes sizes_of(Index width) { return {heads, heads, width / heads, width / heads}; }
+
+/// With a cache of 1,024 tokens.
 template <class L>
 L of_width(Index width) {
-  return L(AttentionSizes{heads, heads, width / heads, width / heads}, 1024);
+  return L(sizes_of(width), 1024);
 }
+
+/// The last 64 tokens, and blocks of 16 of which every head sees others.
+using Shown = patterns::Or<patterns::Window<64>, patterns::Blocks<patterns::Strided>>;
+const Shown shown(patterns::Window<64>(), patterns::Blocks<patterns::Strided>{16, {1, 8, 2}});
 
 }  // namespace
 
@@ -26,6 +34,10 @@ std::vector<main_job::Entry> main_job::attention_layers() {
       entry("softmax_attention", of_width<SoftmaxAttentionScan<float, any, any, any, any>>),
       entry("sigmoid_attention", of_width<SigmoidAttentionScan<float, any, any, any, any, Similarity::sigmoid, true>>),
       entry("biased_attention", of_width<BiasedAttentionScan<float, any, any, any, any, AttentionBias::sink_logit>>),
+      entry("pattern_attention",
+            [](Index width) {
+              return PatternAttentionScan<float, any, any, any, any, Shown>(sizes_of(width), shown, 1024);
+            }),
       entry("softmax_scan", [](Index width) { return SoftmaxScan<float, any, any>(heads, width / heads); }),
       entry("aaren", [](Index width) { return Aaren<float, any, any>(width, heads); }),
   };

@@ -87,6 +87,15 @@ TEST_CASE("pattern_attention: a query that sees nothing gives 0, its keys left o
   CHECK(std::all_of(y.begin(), y.end(), [](double value) { return value == 0; }));
 }
 
+TEST_CASE("pattern_attention: logits of 1e4, token by token and in tiles", "[layers]") {
+  Attention layer(sizes, AnyPattern(Or(Window<>(9), Sinks<2>())), tokens);
+  layer.scale = 1e4;
+  const auto x = random_sequence<double>(1, tokens, layer.input_size(), 1);
+  const auto expected = truth(layer, x, layer.key_pattern);
+  CHECK(distance(split(layer, x, 30, Recurrent(), Chunked<>()), expected) < 1e-10);
+  CHECK(distance(split(layer, x, 30, Chunked<>(), Recurrent()), expected) < 1e-10);
+}
+
 TEST_CASE("pattern_attention: the smallest cache keeps all that a later query sees", "[layers]") {
   const auto x = random_sequence<double>(1, tokens, 2 * 3 + 3 + 4, 1);
   const auto check = [&](const Attention& layer) {

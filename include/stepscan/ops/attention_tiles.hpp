@@ -114,12 +114,11 @@ struct PackedKeys {
 
   /// to [columns, key_tile] = unit times the transpose of some rows.
   static void transpose_scaled(MatrixView<const S> rows, S unit, S* to) noexcept {
-    constexpr Index block = 8;
-    for (Index d = 0; d < rows.cols; d += block) {
-      const Index end = std::min(d + block, Index{rows.cols});
-      for (Index j = 0; j < rows.rows; ++j) {
-        for (Index e = d; e < end; ++e) to[e * key_tile + j] = unit * rows(j, e);
-      }
+    const MatrixView<S> columns(to, rows.cols, rows.rows, key_tile);
+    transpose<S>(rows, columns);
+    if (unit == S{1}) return;
+    for (Index d = 0; d < columns.rows; ++d) {
+      transform(columns.row(d), columns.row(d), Index{columns.cols}, [&](Simd<S> x) { return x * Simd<S>(unit); });
     }
   }
 };
