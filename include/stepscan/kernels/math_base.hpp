@@ -24,7 +24,7 @@ concept Accuracy = std::same_as<M, Exact> || std::same_as<M, Fast>;
 namespace detail {
 
 template <class Math, class V>
-inline constexpr bool is_fast = std::same_as<Math, Fast>&& std::same_as<typename V::value_type, float>;
+inline constexpr bool is_fast{std::same_as<Math, Fast> && std::same_as<typename V::value_type, float>};
 
 /// Bits of the mantissa that are stored.
 template <class T>

@@ -4,6 +4,7 @@
 #include <stepscan/core/scalar.hpp>
 #include <stepscan/core/tensor.hpp>
 #include <stepscan/core/view.hpp>
+#include <stepscan/core/workspace.hpp>
 #include <stepscan/kernels/panel_format.hpp>
 #include <type_traits>
 #include <utility>
@@ -105,6 +106,27 @@ class PackedMatrix {
   [[no_unique_address]] Extent<Cols> cols_;
   Tensor<Stored, storage_size()> panels_;
 };
+
+/// A matrix packed into the workspace.
+template <Scalar S, Index Rows = Dynamic, Index Cols = Dynamic>
+[[nodiscard]] PanelsView<S, Rows, Cols> packed(std::type_identity_t<MatrixView<const S, Rows, Cols>> source,
+                                               Workspace& workspace) {
+  const Index size = packed_size<S>(source.rows, source.cols);
+  S* const panels = workspace.take<S>(size);
+  std::fill_n(panels, size, S{0});
+  pack_rows<S>(panels, source.cols, MatrixView<const S>(source), 0);
+  return {panels, source.rows, source.cols};
+}
+
+/// The transpose of a matrix packed into the workspace.
+template <Scalar S>
+[[nodiscard]] PanelsView<S> packed_transpose(std::type_identity_t<MatrixView<const S>> source, Workspace& workspace) {
+  const Index size = packed_size<S>(source.cols, source.rows);
+  S* const panels = workspace.take<S>(size);
+  std::fill_n(panels, size, S{0});
+  pack_transposed<S>(panels, source.rows, source, 0);
+  return {panels, Index{source.cols}, Index{source.rows}};
+}
 
 namespace detail {
 

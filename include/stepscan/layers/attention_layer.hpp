@@ -35,12 +35,16 @@ using CachePattern = patterns::And<patterns::Causal, patterns::Or<patterns::Wind
 /// Attention is then to the rounded ones in every form and at every token, the latest too (relative rounding 2^-12 and
 /// 2^-9; arithmetic stays in float). Such a layer is not trained; its parameters are named as those of one that is.
 ///
-/// Self provides fold() (ops/attention_fold.hpp), and may provide attention_start() (AttentionStart),
-/// start_cotangents() and key_pattern, a KeyPattern over all tokens of which only what is kept is seen.
+/// Self provides fold() (ops/attention_fold.hpp), and may provide attention_start() (AttentionStart) with
+/// start_cotangents(), attention_slopes() (ops/distance_bias.hpp), and key_pattern, a KeyPattern over all tokens of
+/// which only what is kept is seen.
 template <class Self, Scalar S, Index Heads, Index KvHeads, Index KeyDim, Index ValueDim, class Default,
-          StoredFor<S> Stored>
+          StoredFor<S> Stored = S>
 class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvHeads, KeyDim, ValueDim),
                                     static_product(Heads, ValueDim)> {
+  static_assert(Heads == Dynamic || KvHeads == Dynamic || (KvHeads > 0 && Heads % KvHeads == 0),
+                "stepscan: the heads of an attention are no multiple of its key/value heads");
+
  public:
   static constexpr bool attends_to_cache = true;
   static constexpr Index receptive_field = Dynamic;
@@ -71,7 +75,8 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
   [[nodiscard]] State initial_state(Index batch) const { return State(batch, capacity_, sizes()); }
 
   /// A state that keeps `capacity` tokens and holds what the given one holds, its length counting from there. Throws
-  /// ArgumentError when that is less than the state's own, or tokens are gone and a pattern counts them.
+  /// ArgumentError when that is less than the state's own, or tokens are gone and a pattern counts them, or logits
+  /// depend on how far the sinks are.
   [[nodiscard]] State reserve(const State& state, Index capacity) const {
     if (capacity < state.capacity()) {
       fail<ArgumentError>(std::string(Self::name) + ": expected to reserve at least " +
@@ -80,9 +85,9 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
     State larger(state.length.size(), capacity, sizes());
     for (Index b = 0; b < state.length.size(); ++b) {
       const KeptTokens kept = state.kept(b, sinks_);
-      if (has_key_pattern() && kept.gone() > 0) {
-        fail<ArgumentError>(std::string(Self::name) + ": expected to reserve while all tokens are kept, found " +
-                            std::to_string(kept.gone()) + " gone");
+      if (kept.gone() > 0 && (has_key_pattern() || (distance().slopes != nullptr && sinks_ > 0))) {
+        fail<ArgumentError>(std::string(Self::name) + ": expected a state with all its tokens, found " +
+                            std::to_string(kept.count()) + " of " + std::to_string(kept.seen));
       }
       for (Index i = 0; i < kept.count(); ++i) {
         larger.append(b, sinks_, state.key(b, kept.row(i)), state.value(b, kept.row(i)));
@@ -112,13 +117,18 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
     AttentionInputs<S> in{sizes(), scale, queries(x), {}, {}, start()};
     Index* const lengths = workspace.template take<Index>(x.batch);
     Index* const positions = workspace.template take<Index>(x.batch);
+    Index* const gaps = workspace.template take<Index>(x.batch);
     Index most = 0;
     for (Index b = 0; b < x.batch; ++b) {
-      positions[b] = state.kept(b, sinks_).count();
+      const KeptTokens kept = state.kept(b, sinks_);
+      positions[b] = kept.count();
+      gaps[b] = kept.gone();
       lengths[b] = positions[b] + x.length(b);
       most = std::max(most, lengths[b]);
     }
     in.positions = positions;
+    in.distance = distance();
+    in.distance.gaps = gaps;
     const bool none = std::all_of(positions, positions + x.batch, [](Index kept) { return kept == 0; });
     if (none && std::same_as<S, Stored>) {
       in.k = keys(x);
@@ -196,6 +206,13 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
       return {};
     }
   }
+  [[nodiscard]] DistanceBias<S> distance() const noexcept {
+    if constexpr (requires { self().attention_slopes(); }) {
+      return {self().attention_slopes(), sinks_};
+    } else {
+      return {};
+    }
+  }
 
  private:
   friend Layer<Self, S, Inputs, Outputs>;
@@ -213,7 +230,9 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
 
   void advance(State& state, Index b, const S* token, S* y, S* scratch) const noexcept {
     append(state, b, token);
-    const AttentionInputs<S> in{sizes(), scale, {}, {}, {}, start()};
+    AttentionInputs<S> in{sizes(), scale, {}, {}, {}, start()};
+    in.distance = distance();
+    in.distance.runs = state.runs(b, sinks_);
     const KeptTokens kept = state.kept(b, sinks_);
     if constexpr (has_key_pattern()) {
       pattern_step(self().fold(), self().key_pattern, kept, b, in, token, state.key(b, 0), state.value(b, 0), y,

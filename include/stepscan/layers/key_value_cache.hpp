@@ -37,6 +37,13 @@ struct KeyValueCache {
     return {static_cast<Index>(length[b]), capacity(), sinks};
   }
 
+  /// How far rows lie behind the last token that came in.
+  [[nodiscard]] KeyRuns runs(Index b, Index sinks) const noexcept {
+    const KeptTokens all = kept(b, sinks);
+    const Index last = all.seen - 1, row = all.row_of(last);
+    return {{{sinks, last}, {row + 1, row}, {capacity(), row + capacity() - sinks}}};
+  }
+
   [[nodiscard]] Stored* key(Index b, Index row) noexcept { return row_in(keys, b, row); }
   [[nodiscard]] Stored* value(Index b, Index row) noexcept { return row_in(values, b, row); }
   [[nodiscard]] const Stored* key(Index b, Index row) const noexcept { return row_in(keys, b, row); }

@@ -187,11 +187,16 @@ class StepFold {
     constexpr Index width = simd_width<S>;
     const S* const query = scaled_ + h * n_.key_dim;
     const Stored* key = keys_ + row * key_row_ + g * n_.key_dim;
-    S* to = logits_ + h * key_tile + j;
+    S* const first = logits_ + h * key_tile + j;
+    const TokenRange keys{row, row + count};
+    S* to = first;
     for (; count >= width; count -= width, to += width, key += width * key_row_) {
       strip_dots(query, key, key_row_, n_.key_dim, to);
     }
     for (; count > 0; --count, ++to, key += key_row_) *to = strip_dot(query, key, n_.key_dim);
+    if (in_.distance.slopes != nullptr) {
+      add_distance_bias<S>(fold_.unit(in_.distance.slopes[h]), in_.distance.runs, keys, first);
+    }
   }
 
   /// `count` logits of a head become weights, and what it has folded is rescaled.
