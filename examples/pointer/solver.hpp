@@ -35,7 +35,7 @@ using Network = stepscan::PointerNetwork<float>;
 }
 
 /// The polygons that the network points out, by greedy search or, of several beams, by the best of them. A tour visits
-/// every point; a hull has at least one corner and no point twice.
+/// every point once; a hull names none twice, and may name none at all.
 [[nodiscard]] inline std::vector<Polygon> solve(const Network& network, const PointSets& sets, Index beams,
                                                 stepscan::Workspace& workspace) {
   const stepscan::SequenceView<const float> x(sets.points);
