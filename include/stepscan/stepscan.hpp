@@ -43,6 +43,7 @@
 #include <stepscan/layers/multihead_elman.hpp>
 #include <stepscan/layers/multihead_gru.hpp>
 #include <stepscan/layers/multihead_lstm.hpp>
+#include <stepscan/layers/pattern_attention.hpp>
 #include <stepscan/layers/pointer_attention.hpp>
 #include <stepscan/layers/projected_attention.hpp>
 #include <stepscan/layers/retention.hpp>
@@ -97,6 +98,7 @@
 #include <stepscan/ops/decay_attention_backward.hpp>
 #include <stepscan/ops/discretize_hold.hpp>
 #include <stepscan/ops/key_lists.hpp>
+#include <stepscan/ops/pattern_step.hpp>
 #include <stepscan/ops/prob_sparse.hpp>
 #include <stepscan/ops/prob_sparse_backward.hpp>
 #include <stepscan/ops/s4d_init.hpp>
