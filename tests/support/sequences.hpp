@@ -103,6 +103,37 @@ void spoil_padding(Sequence<S>& x, const std::vector<Index>& lengths) {
   }
 }
 
+/// The largest relative difference between a gradient, a tree or tensor like `values`, and central finite differences
+/// of loss() in every number of `values`; infinite where one is not a number. Where `values` has NaN, padding, the
+/// gradient is 0.
+template <class T, class Loss>
+[[nodiscard]] double difference_error(T& values, const T& gradient, Loss&& loss) {
+  double error = 0;
+  const auto compare = [&](const Path&, auto& tensor, const auto& found) {
+    for (Index i = 0; i < tensor.size(); ++i) {
+      constexpr double h = 1e-5;
+      const double before = tensor[i];
+      if (std::isnan(before)) {
+        if (found[i] != 0) error = std::numeric_limits<double>::infinity();
+        continue;
+      }
+      tensor[i] = before + h;
+      const double above = loss();
+      tensor[i] = before - h;
+      const double expected = (above - loss()) / (2 * h);
+      const double off = std::abs(expected - found[i]) / (1 + std::abs(expected));
+      tensor[i] = before;
+      error = std::isfinite(off) ? std::max(error, off) : std::numeric_limits<double>::infinity();
+    }
+  };
+  if constexpr (Tree<T>) {
+    for_each_tensor(compare, values, gradient);
+  } else {
+    compare({}, values, gradient);
+  }
+  return error;
+}
+
 /// What check_gradients finds at a random input and initial state; with `lengths`, of a ragged batch.
 template <class L>
 [[nodiscard]] double gradient_error(const L& layer, Index batch, Index time, const std::vector<Index>& lengths = {}) {

@@ -14,6 +14,7 @@
 #include <stepscan/layers/dss_initialize.hpp>
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/gated_linear_attention_layer_backward.hpp>
+#include <stepscan/layers/glu_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
 #include <stepscan/layers/lru_backward.hpp>
 #include <stepscan/layers/lssl_backward.hpp>
