@@ -18,11 +18,11 @@ struct Machine {
 };
 
 /// The machine this translation unit is compiled for.
-inline constexpr Machine target_machine {
 #if defined(__AVX512F__) || defined(__aarch64__)
-  .vector_registers = 32,
+inline constexpr Machine target_machine{.vector_registers = 32};
+#else
+inline constexpr Machine target_machine{};
 #endif
-};
 
 /// A block of accumulators held in registers by a matrix product: `rows` rows of the input, each against `vectors`
 /// SIMD vectors of outputs.

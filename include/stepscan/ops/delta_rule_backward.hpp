@@ -46,8 +46,8 @@ struct DeltaBackwardTiles {
 /// The chunk's cotangents, from tiles that hold its forward quantities, the state S that entered it and the cotangent
 /// of the one that left it. With du = P^T dY + Kd dS_out, back substitution from the last token gives
 ///   de_i = beta_i du_i,   du_j -= N_ij de_i,   dbeta_i = du_i . e_i,   dN_ij = -de_i . u_j
-///   dv = de,   dP = tril(dY U^T),   dQd = dY S^T,   dKd = U dS_out^T,   dS = decay dS_out + Qd^T dY - sum_i b_i k_i
-///   de_i^T
+///   dv = de,   dP = tril(dY U^T),   dQd = dY S^T,   dKd = U dS_out^T
+///   dS = decay dS_out + Qd^T dY - sum_i b_i k_i de_i^T
 /// and the logarithm of a decay gets what passes through it: through Qd, Kd, the keys that ask, P, N and the state.
 template <Scalar S, class Decay>
 struct DeltaChunkBackward {
@@ -185,8 +185,8 @@ struct DeltaChunkBackward {
     small_multiply_add<S>(transposed_factor<S>(products), k, dk, Part::upper);
   }
 
-  /// Back through x' = factor x / l, l = sqrt(|x|^2 + eps) where lengths are taken: dx = factor (dx' - x (x . dx') /
-  /// l^2) / l.
+  /// Back through x' = factor x / l, l = sqrt(|x|^2 + eps) where lengths are taken:
+  ///   dx = factor (dx' - x (x . dx') / l^2) / l
   void unscale(const S* x, S factor, const S* from, S* out) const noexcept {
     const Index keys = op.sizes.key_dim;
     const S length = op.length_of(x);
