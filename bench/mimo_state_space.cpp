@@ -11,7 +11,6 @@
 namespace {
 
 using namespace bench;
-using Sequences = Tensor<float, Dynamic, Dynamic, Dynamic>;
 
 double flops_of(Index features, Index states) {
   return 8.0 * static_cast<double>(features * states) + 8.0 * static_cast<double>(states);
@@ -24,57 +23,29 @@ L make(Index features, Index states) {
   return layer;
 }
 
-template <class L, class Form>
-void add_form(const std::string& name, const std::string& form, Index batch, Index time, Index features, Index states,
-              int threads) {
-  const double tokens = static_cast<double>(batch * time);
-  add(name_of(name, form, "scan", {batch, time, features, states}, threads), threads, tokens,
-      flops_of(features, states) * tokens, [=] {
-        const auto plan = prepare(make<L>(features, states));
-        Sequences x(batch, time, features), y(batch, time, features);
-        fill_uniform(x, 1);
-        auto state = plan.initial_state(batch);
-        return [=, workspace = Workspace()]() mutable {
-          plan.scan(state, x, y, workspace, Form{});
-          benchmark::DoNotOptimize(y.data());
-        };
-      });
-}
-
-template <class L>
-void add_training(const std::string& name, Index batch, Index time, Index features, Index states, int threads) {
-  const double tokens = static_cast<double>(batch * time);
-  add(name_of(name, "Chunked", "forward_backward", {batch, time, features, states}, threads), threads, tokens,
-      3 * flops_of(features, states) * tokens, [=] {
-        const L layer = make<L>(features, states);
-        Sequences x(batch, time, features), y(batch, time, features), dx = x, dy = y;
-        fill_uniform(x, 1);
-        fill_uniform(dy, 1, 2);
-        const auto start = layer.initial_state(batch);
-        return [=, tape = Tape<L>(), gradient = zeros_like(layer), dend = start, dstart = start]() mutable {
-          auto state = start;
-          layer.forward(state, x, y, tape);
-          layer.backward(tape, dy, dend, gradient, dx, dstart);
-          benchmark::DoNotOptimize(dx.data());
-        };
-      });
+template <class Form, class L>
+void add_form(const std::string& name, const std::string& form, Index batch, Index time, const L& layer, int threads) {
+  const Index features = layer.input_size(), states = layer.state_size();
+  add_scan<Form>(name_of(name, form, "scan", {batch, time, features, states}, threads), prepare(layer), batch, time,
+                 flops_of(features, states), threads);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  using S5Layer = S5<float, Dynamic, Dynamic>;
-  using LruLayer = Lru<float, Dynamic, Dynamic>;
   add_matrix_product();
+  const auto s5 = make<S5<float, Dynamic, Dynamic>>(256, 128);
+  const auto lru = make<Lru<float, Dynamic, Dynamic>>(128, 256);
   for (const int threads : {1, 2}) {
-    add_form<S5Layer, Recurrent>("s5", "Recurrent", 1, 2048, 256, 128, threads);
-    add_form<S5Layer, Chunked<>>("s5", "Chunked", 1, 2048, 256, 128, threads);
-    add_form<S5Layer, Parallel<>>("s5", "Parallel", 1, 2048, 256, 128, threads);
-    add_form<LruLayer, Chunked<>>("lru", "Chunked", 4, 1024, 128, 256, threads);
-    add_training<S5Layer>("s5", 1, 2048, 256, 128, threads);
+    add_form<Recurrent>("s5", "Recurrent", 1, 2048, s5, threads);
+    add_form<Chunked<>>("s5", "Chunked", 1, 2048, s5, threads);
+    add_form<Parallel<>>("s5", "Parallel", 1, 2048, s5, threads);
+    add_form<Chunked<>>("lru", "Chunked", 4, 1024, lru, threads);
+    add_training(name_of("s5", "Chunked", "forward_backward", {1, 2048, 256, 128}, threads), s5, 1, 2048,
+                 3 * flops_of(256, 128), threads);
   }
-  add_step("s5", prepare(make<S5Layer>(256, 128)), 1, flops_of(256, 128));
-  add_step("lru", prepare(make<LruLayer>(64, 64)), 1, flops_of(64, 64));
+  add_step("s5", prepare(s5), 1, flops_of(256, 128));
+  add_step("lru", prepare(make<Lru<float, Dynamic, Dynamic>>(64, 64)), 1, flops_of(64, 64));
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -27,36 +27,8 @@ Scan make(Index features, Index states) {
 
 template <class Form, class Math = Exact>
 void add_form(const std::string& form, Index batch, Index time, Index features, Index states, int threads) {
-  const double tokens = static_cast<double>(batch * time);
-  add(name_of("selective_scan", form, "scan", {batch, time, features, states}, threads), threads, tokens,
-      flops_of(features, states) * tokens, [=] {
-        const auto plan = prepare<float, Math>(make(features, states));
-        Sequences x(batch, time, plan.input_size()), y(batch, time, features);
-        fill_uniform(x, 1);
-        auto state = plan.initial_state(batch);
-        return [=, workspace = Workspace()]() mutable {
-          plan.scan(state, x, y, workspace, Form{});
-          benchmark::DoNotOptimize(y.data());
-        };
-      });
-}
-
-void add_training(Index batch, Index time, Index features, Index states, int threads) {
-  const double tokens = static_cast<double>(batch * time);
-  add(name_of("selective_scan", "Chunked", "forward_backward", {batch, time, features, states}, threads), threads,
-      tokens, 3 * flops_of(features, states) * tokens, [=] {
-        const Scan layer = make(features, states);
-        Sequences x(batch, time, layer.input_size()), y(batch, time, features), dx = x, dy = y;
-        fill_uniform(x, 1);
-        fill_uniform(dy, 1, 2);
-        const auto start = layer.initial_state(batch);
-        return [=, tape = Tape<Scan>(), gradient = zeros_like(layer), dend = start, dstart = start]() mutable {
-          auto state = start;
-          layer.forward(state, x, y, tape);
-          layer.backward(tape, dy, dend, gradient, dx, dstart);
-          benchmark::DoNotOptimize(dx.data());
-        };
-      });
+  add_scan<Form>(name_of("selective_scan", form, "scan", {batch, time, features, states}, threads),
+                 prepare<float, Math>(make(features, states)), batch, time, flops_of(features, states), threads);
 }
 
 /// As a library of tensors would: step sizes, decays and inputs of the whole sequence, then the recurrence, then the
@@ -112,7 +84,8 @@ int main(int argc, char** argv) {
     add_form<Chunked<>>("Chunked", 1, 256, 768, 16, threads);
     add_form<Chunked<>>("Chunked", 1, 2048, 1536, 16, threads);
     add_form<Chunked<>, Fast>("Chunked_fast", 1, 2048, 1536, 16, threads);
-    add_training(1, 2048, 1536, 16, threads);
+    add_training(name_of("selective_scan", "Chunked", "forward_backward", {1, 2048, 1536, 16}, threads), make(1536, 16),
+                 1, 2048, 3 * flops_of(1536, 16), threads);
     // Channels of one block: only tokens are left to share.
     add_form<Chunked<>>("Chunked", 1, 8192, 16, 16, threads);
     add_form<Parallel<>>("Parallel", 1, 8192, 16, 16, threads);

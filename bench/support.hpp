@@ -76,22 +76,46 @@ void add_step(const std::string& layer, const Plan& plan, Index batch, double fl
       });
 }
 
-/// A whole sequence of a prepared layer in its own form.
-template <class Plan>
-void add_scan(const std::string& layer, const std::string& form, const Plan& plan, Index batch, Index time,
-              double flops, int threads) {
+/// A whole sequence of a layer or its plan; `flops` are those of a token.
+template <class Form = OwnForm, class L>
+void add_scan(const std::string& name, const L& layer, Index batch, Index time, double flops, int threads) {
   const double tokens = static_cast<double>(batch * time);
-  add(name_of(layer, form, "scan", {batch, time, plan.input_size(), plan.output_size()}, threads), threads, tokens,
-      flops * tokens, [=] {
-        using S = typename Plan::scalar_type;
-        Tensor<S, Dynamic, Dynamic, Dynamic> x(batch, time, plan.input_size()), y(batch, time, plan.output_size());
-        fill_uniform(x, 1);
-        auto state = plan.initial_state(batch);
-        return [=, workspace = Workspace()]() mutable {
-          plan.scan(state, x, y, workspace);
-          benchmark::DoNotOptimize(y.data());
-        };
-      });
+  add(name, threads, tokens, flops * tokens, [=] {
+    using S = typename L::scalar_type;
+    Tensor<S, Dynamic, Dynamic, Dynamic> x(batch, time, layer.input_size()), y(batch, time, layer.output_size());
+    fill_uniform(x, 1);
+    auto state = layer.initial_state(batch);
+    return [=, workspace = Workspace()]() mutable {
+      layer.scan(state, x, y, workspace, Form{});
+      benchmark::DoNotOptimize(y.data());
+    };
+  });
+}
+template <class L>
+void add_scan(const std::string& layer, const std::string& form, const L& plan, Index batch, Index time, double flops,
+              int threads) {
+  add_scan(name_of(layer, form, "scan", {batch, time, plan.input_size(), plan.output_size()}, threads), plan, batch,
+           time, flops, threads);
+}
+
+/// Forward and backward pass of a whole sequence; `flops` are those of a token in both.
+template <class L>
+void add_training(const std::string& name, const L& layer, Index batch, Index time, double flops, int threads) {
+  const double tokens = static_cast<double>(batch * time);
+  add(name, threads, tokens, flops * tokens, [=] {
+    using S = typename L::scalar_type;
+    Tensor<S, Dynamic, Dynamic, Dynamic> x(batch, time, layer.input_size()), y(batch, time, layer.output_size());
+    auto dx = x, dy = y;
+    fill_uniform(x, 1);
+    fill_uniform(dy, 1, 2);
+    const auto start = layer.initial_state(batch);
+    return [=, tape = Tape<L>(), gradient = zeros_like(layer), dend = start, dstart = start]() mutable {
+      auto state = start;
+      layer.forward(state, x, y, tape);
+      layer.backward(tape, dy, dend, gradient, dx, dstart);
+      benchmark::DoNotOptimize(dx.data());
+    };
+  });
 }
 
 }  // namespace bench

@@ -1,5 +1,7 @@
 #include <stepscan/layers/aaren.hpp>
+#include <stepscan/layers/alibi_attention.hpp>
 #include <stepscan/layers/biased_attention.hpp>
+#include <stepscan/layers/multi_head_attention.hpp>
 #include <stepscan/layers/sigmoid_attention.hpp>
 #include <stepscan/layers/softmax_attention.hpp>
 #include <stepscan/layers/softmax_scan.hpp>
@@ -11,6 +13,13 @@ namespace {
 using namespace stepscan;
 
 constexpr Index heads = 4;
+
+/// With grouped heads and rotary positions.
+using RotaryAttention =
+    MultiHeadAttention<float, Dynamic, Dynamic, Dynamic, Dynamic, MultiHeadOptions{.positions = Positions::rotary}>;
+MultiHeadSizes sizes_of(Index width) {
+  return {.model = width, .heads = heads, .kv_heads = heads / 2, .capacity = 1024};
+}
 
 /// Four heads of `width` channels together, and a cache of 1,024 tokens.
 template <class L>
@@ -26,6 +35,8 @@ std::vector<main_job::Entry> main_job::attention_layers() {
       entry("softmax_attention", of_width<SoftmaxAttentionScan<float, any, any, any, any>>),
       entry("sigmoid_attention", of_width<SigmoidAttentionScan<float, any, any, any, any, Similarity::sigmoid, true>>),
       entry("biased_attention", of_width<BiasedAttentionScan<float, any, any, any, any, AttentionBias::sink_logit>>),
+      entry("alibi_attention", of_width<AlibiAttentionScan<float, any, any, any, any>>),
+      entry("multi_head_attention", [](Index width) { return RotaryAttention(sizes_of(width)); }),
       entry("softmax_scan", [](Index width) { return SoftmaxScan<float, any, any>(heads, width / heads); }),
       entry("aaren", [](Index width) { return Aaren<float, any, any>(width, heads); }),
   };

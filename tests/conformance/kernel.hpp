@@ -4,6 +4,13 @@
 
 namespace conformance {
 
+/// Checks the shape of the complex states that the case has.
+inline void require_states(const Case& golden, const std::vector<Index>& shape) {
+  for (const char* name : {"in/state.h.re", "out/state.h.re", "cot/state.h.re"}) {
+    if (golden.has(name)) golden.require_shape(name, shape);
+  }
+}
+
 /// Lets a stack of one layer give its impulse response [features, time], where the case has one, and its gradient.
 template <class L>
 void add_kernel(Case& golden, Stack<L>& stack) {

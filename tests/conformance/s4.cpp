@@ -16,9 +16,7 @@ void run_case(Case& golden, Session& session) {
   static_cast<void>(config.choice("discretization", {"bilinear"}));
   golden.require_shape("in/x", {batch, time, features});
   golden.require_shape("param/Lambda.re", {features, states / 2});
-  for (const char* name : {"in/state.h.re", "out/state.h.re", "cot/state.h.re"}) {
-    if (golden.has(name)) golden.require_shape(name, {batch, features, states / 2});
-  }
+  require_states(golden, {batch, features, states / 2});
   using L = stepscan::S4<S, Dynamic, Dynamic>;
   Stack<L> stack;
   stack.layers.emplace_back(features, states);

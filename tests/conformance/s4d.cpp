@@ -15,9 +15,7 @@ void run_case(Case& golden, Session& session) {
   const bool hold = config.choice("discretization", {"zoh", "bilinear"}) == 0;
   golden.require_shape("in/x", {batch, time, features});
   golden.require_shape("param/A_im", {features, states / 2});
-  for (const char* name : {"in/state.h.re", "out/state.h.re", "cot/state.h.re"}) {
-    if (golden.has(name)) golden.require_shape(name, {batch, features, states / 2});
-  }
+  require_states(golden, {batch, features, states / 2});
   Stack<stepscan::S4d<S, Dynamic, Dynamic>> stack;
   stack.layers.emplace_back(features, states,
                             stepscan::S4dOptions{hold ? stepscan::zero_order_hold : stepscan::bilinear});

@@ -2,6 +2,8 @@
 #include <support/catch.hpp>
 #include <support/sequences.hpp>
 
+#include "resampling.hpp"
+
 using namespace stepscan;
 using namespace stepscan::testing;
 
@@ -37,22 +39,9 @@ TEST_CASE("an lssl reads an input of twice the rate by a plan of half the step",
   Lssl<double, Dynamic, Dynamic> layer(2, 8);
   initialize(layer, 2);
   for (double& value : layer.log_dt) value = std::log(0.01);
-  const auto wave = [](Index time, double step) {
-    Sequence<double> sequence(1, time, 2);
-    for (Index t = 0; t < time; ++t) {
-      for (Index i = 0; i < 2; ++i) sequence(0, t, i) = std::sin(0.05 * step * static_cast<double>((t + 1) * (i + 1)));
-    }
-    return sequence;
-  };
-  const auto coarse = scanned(prepare(layer), wave(100, 1));
+  const auto coarse = scanned(prepare(layer), waves(100, 2, 0.05));
   layer.options.step_scale = 0.5;
-  const auto fine = scanned(prepare(layer), wave(200, 0.5));
-  double most = 0, scale = 0;
-  for (Index t = 0; t < 100; ++t) {
-    for (Index i = 0; i < 2; ++i) {
-      most = std::max(most, std::abs(coarse(0, t, i) - fine(0, 2 * t + 1, i)));
-      scale = std::max(scale, std::abs(coarse(0, t, i)));
-    }
-  }
-  CHECK(most < 0.02 * scale);
+  const auto fine = scanned(prepare(layer), waves(200, 2, 0.025));
+  const double scale = distance(coarse, Sequence<double>(coarse.shape()));
+  CHECK(distance_at_odd_tokens(coarse, fine) < 0.02 * scale);
 }

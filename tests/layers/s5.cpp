@@ -5,6 +5,8 @@
 #include <support/catch.hpp>
 #include <support/sequences.hpp>
 
+#include "resampling.hpp"
+
 using namespace stepscan;
 using namespace stepscan::testing;
 
@@ -12,26 +14,6 @@ namespace {
 
 using Complex = std::complex<double>;
 using Dynamic5 = S5<double, Dynamic, Dynamic>;
-
-/// Every token repeated.
-Sequence<double> held_twice(const Sequence<double>& x) {
-  Sequence<double> twice(x.extent(0), 2 * x.extent(1), x.extent(2));
-  for (Index b = 0; b < x.extent(0); ++b) {
-    for (Index t = 0; t < twice.extent(1); ++t) std::copy_n(&x(b, t / 2, 0), x.extent(2), &twice(b, t, 0));
-  }
-  return twice;
-}
-
-/// The largest difference of y and every second token of `twice`.
-double distance_at_odd_tokens(const Sequence<double>& y, const Sequence<double>& twice) {
-  double most = 0;
-  for (Index b = 0; b < y.extent(0); ++b) {
-    for (Index t = 0; t < y.extent(1); ++t) {
-      for (Index i = 0; i < y.extent(2); ++i) most = std::max(most, std::abs(y(b, t, i) - twice(b, 2 * t + 1, i)));
-    }
-  }
-  return most;
-}
 
 }  // namespace
 
@@ -47,16 +29,9 @@ TEST_CASE("an s5 reads an input of twice the rate by a plan of half the step", "
   // Other rules agree as far as a smooth input and a small step allow.
   layer.options.discretization = bilinear;
   for (double& value : layer.log_step) value = std::log(0.01);
-  const auto wave = [&](Index time, double step) {
-    Sequence<double> sequence(1, time, 3);
-    for (Index t = 0; t < time; ++t) {
-      for (Index i = 0; i < 3; ++i) sequence(0, t, i) = std::sin(0.2 * step * static_cast<double>((t + 1) * (i + 1)));
-    }
-    return sequence;
-  };
-  const auto fine = scanned(prepare(layer), wave(200, 0.5));
+  const auto fine = scanned(prepare(layer), waves(200, 3, 0.1));
   layer.options.step_scale = 1;
-  CHECK(distance_at_odd_tokens(scanned(prepare(layer), wave(100, 1)), fine) < 0.1);
+  CHECK(distance_at_odd_tokens(scanned(prepare(layer), waves(100, 3, 0.2)), fine) < 0.1);
 }
 
 TEST_CASE("a fresh s5 is a HiPPO system in its eigenvectors", "[s5]") {

@@ -4,34 +4,27 @@
 #include <support/catch.hpp>
 #include <support/sequences.hpp>
 
+#include "rows.hpp"
+
 using namespace stepscan;
 using namespace stepscan::testing;
 
 namespace {
 
-using Rows = Tensor<double, Dynamic, Dynamic>;
-
-Rows random_rows(Index rows, Index features, std::uint64_t seed, double scale = 1) {
-  Rows values(rows, features);
-  Random random(seed);
-  for (double& value : values) value = scale * random.uniform(-1, 1);
-  return values;
-}
-
 constexpr Index rows = 3, groups = 2, size = 5, features = groups * size;
 
-Rows gated(const Norm<double>& norm, const Rows& x, const Rows& gate) {
-  Rows y(rows, features);
+Rows<double> gated(const Norm<double>& norm, const Rows<double>& x, const Rows<double>& gate) {
+  Rows<double> y(rows, features);
   normalize_gated<Centre::zero, SiluActivation, Exact, double>(norm, x, gate, y);
   return y;
 }
 
 /// The central difference of <dy, f()> in `value`.
 template <class F>
-double difference(double& value, const Rows& dy, F&& f) {
+double difference(double& value, const Rows<double>& dy, F&& f) {
   constexpr double h = 1e-5;
   const auto loss = [&] {
-    const Rows y = f();
+    const Rows<double> y = f();
     double sum = 0;
     for (Index i = 0; i < y.size(); ++i) sum += y[i] * dy[i];
     return sum;
@@ -48,24 +41,24 @@ double difference(double& value, const Rows& dy, F&& f) {
 }  // namespace
 
 TEST_CASE("a gated norm is the norm times the function of the gate", "[ops]") {
-  const Rows x = random_rows(rows, features, 1, 3), gate = random_rows(rows, features, 2, 4),
-             weight = random_rows(1, size, 3);
+  const Rows<double> x = random_rows<double>(rows, features, 1, 3), gate = random_rows<double>(rows, features, 2, 4),
+                     weight = random_rows<double>(1, size, 3);
   const Norm<double> norm{groups, 1e-5, weight.data(), nullptr, true};
-  Rows plain(rows, features);
+  Rows<double> plain(rows, features);
   normalize<Centre::zero, double>(norm, x, plain);
-  const Rows y = gated(norm, x, gate);
+  const Rows<double> y = gated(norm, x, gate);
   for (Index i = 0; i < y.size(); ++i) CHECK(y[i] == Approx(plain[i] * gate[i] / (1 + std::exp(-gate[i]))));
-  Rows in_place = gate;
+  Rows<double> in_place = gate;
   normalize_gated<Centre::zero, SiluActivation, Exact, double>(norm, x, in_place, in_place);
   CHECK(in_place == y);
 }
 
 TEST_CASE("gradients of a gated norm equal finite differences", "[ops]") {
-  Rows x = random_rows(rows, features, 1, 3), gate = random_rows(rows, features, 2, 4),
-       weight = random_rows(1, size, 3);
-  const Rows dy = random_rows(rows, features, 4);
+  Rows<double> x = random_rows<double>(rows, features, 1, 3), gate = random_rows<double>(rows, features, 2, 4),
+               weight = random_rows<double>(1, size, 3);
+  const Rows<double> dy = random_rows<double>(rows, features, 4);
   const Norm<double> norm{groups, 1e-5, weight.data(), nullptr, true};
-  Rows dx = dy, dgate(rows, features), dweight(1, size);
+  Rows<double> dx = dy, dgate(rows, features), dweight(1, size);
   normalize_gated_backward<Centre::zero, SiluActivation, double>(norm, x, gate, dx, {dweight.data()}, dx, dgate);
   const auto forward = [&] { return gated(norm, x, gate); };
   for (Index i = 0; i < x.size(); ++i) {
@@ -76,17 +69,17 @@ TEST_CASE("gradients of a gated norm equal finite differences", "[ops]") {
 }
 
 TEST_CASE("log decays of gates, and their gradients", "[ops]") {
-  Rows a = random_rows(rows, features, 1, 40);
-  const Rows dg = random_rows(rows, features, 2);
+  Rows<double> a = random_rows<double>(rows, features, 1, 40);
+  const Rows<double> dg = random_rows<double>(rows, features, 2);
   for (const double lowest : {-std::numeric_limits<double>::infinity(), -0.5}) {
     const LogGate<double> gate{16, lowest};
     const auto forward = [&] {
-      Rows g(rows, features);
+      Rows<double> g(rows, features);
       log_gate<Exact, double>(gate, a, g);
       return g;
     };
-    const Rows g = forward();
-    Rows da(rows, features);
+    const Rows<double> g = forward();
+    Rows<double> da(rows, features);
     log_gate_backward<double>(gate, a, dg, da);
     for (Index i = 0; i < a.size(); ++i) {
       const double plain = a[i] < 0 ? a[i] - std::log1p(std::exp(a[i])) : -std::log1p(std::exp(-a[i]));

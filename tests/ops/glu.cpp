@@ -2,21 +2,12 @@
 #include <support/catch.hpp>
 #include <support/sequences.hpp>
 
+#include "rows.hpp"
+
 using namespace stepscan;
 using namespace stepscan::testing;
 
 namespace {
-
-template <class S>
-using Rows = Tensor<S, Dynamic, Dynamic>;
-
-template <class S>
-Rows<S> random_rows(Index rows, Index features, std::uint64_t seed, double scale) {
-  Rows<S> values(rows, features);
-  Random random(seed);
-  for (S& value : values) value = static_cast<S>(random.uniform(-scale, scale));
-  return values;
-}
 
 double sigmoid_of(double x) { return 1 / (1 + std::exp(-x)); }
 

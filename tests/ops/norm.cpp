@@ -3,21 +3,12 @@
 #include <support/catch.hpp>
 #include <support/sequences.hpp>
 
+#include "rows.hpp"
+
 using namespace stepscan;
 using namespace stepscan::testing;
 
 namespace {
-
-template <class S>
-using Rows = Tensor<S, Dynamic, Dynamic>;
-
-template <class S>
-Rows<S> random_rows(Index rows, Index features, std::uint64_t seed, double scale = 1, double offset = 0) {
-  Rows<S> values(rows, features);
-  Random random(seed);
-  for (S& value : values) value = static_cast<S>(offset + scale * random.uniform(-1, 1));
-  return values;
-}
 
 /// The equations, in long double.
 template <class S>

@@ -4,19 +4,14 @@
 #include <support/catch.hpp>
 #include <vector>
 
+#include "words.hpp"
+
 using namespace stepscan;
+using testing::Words;
 
 namespace {
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
-
-struct Words {
-  using Element = std::string;
-  using State = std::string;
-  void identity(Element& out) const { out.clear(); }
-  void combine(const Element& earlier, const Element& later, Element& out) const { out = earlier + later; }
-  void act(const Element& element, const State& from, State& to) const { to = from + element; }
-};
 
 /// Each token appends its letter; the output of a token is all that was visited up to it.
 template <bool KeepsLocal>

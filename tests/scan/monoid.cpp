@@ -8,19 +8,12 @@
 #include <support/catch.hpp>
 #include <vector>
 
+#include "words.hpp"
+
 using namespace stepscan;
+using testing::Words;
 
 namespace {
-
-/// Words under concatenation: does not commute, owns memory, and shows every mistake of order.
-struct Words {
-  using Element = std::string;
-  using State = std::string;
-  void identity(Element& out) const { out.clear(); }
-  void combine(const Element& earlier, const Element& later, Element& out) const { out = earlier + later; }
-  void act(const Element& element, const State& from, State& to) const { to = from + element; }
-};
-static_assert(Action<Words>);
 
 struct NotAMonoid {
   using Element = int;

@@ -3,6 +3,7 @@
 #include <complex>
 #include <stepscan/core/fields.hpp>
 #include <stepscan/core/tensor.hpp>
+#include <type_traits>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
@@ -18,7 +19,7 @@ struct ComplexTensor {
 
   ComplexTensor() = default;
   template <std::convertible_to<Index>... Sizes>
-  requires(sizeof...(Sizes) > 0) explicit ComplexTensor(Sizes... sizes) : re(sizes...), im(sizes...) {}
+  explicit ComplexTensor(Sizes... sizes) requires(sizeof...(Sizes) > 0) : re(sizes...), im(sizes...) {}
 
   [[nodiscard]] bool empty() const noexcept { return re.empty(); }
 };
@@ -29,6 +30,14 @@ namespace detail {
 template <class Tensors, class... At>
 [[nodiscard]] std::complex<double> complex_at(const Tensors& tensor, At... at) noexcept {
   return {static_cast<double>(tensor.re(at...)), static_cast<double>(tensor.im(at...))};
+}
+
+/// Adds to one number of a complex tensor.
+template <class Tensors, class... At>
+void add_complex(Tensors& tensor, std::complex<double> value, At... at) noexcept {
+  using S = typename std::remove_cvref_t<decltype(tensor.re)>::value_type;
+  tensor.re(at...) += static_cast<S>(value.real());
+  tensor.im(at...) += static_cast<S>(value.imag());
 }
 
 }  // namespace detail

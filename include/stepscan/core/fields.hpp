@@ -58,6 +58,8 @@ inline constexpr bool is_list<std::array<T, N>> = true;
 /// fixed order; a field is a tensor, another tree, or a std::tuple, std::array or std::vector of trees (named 0, 1, ...).
 template <class T>
 concept Tree = requires { T::fields(); };
+template <class... T>
+concept Trees = (Tree<T> && ...);
 
 namespace detail {
 

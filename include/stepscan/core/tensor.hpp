@@ -63,13 +63,13 @@ class HeapStorage {
 
  private:
   struct Release {
-    void operator()(T* p) const noexcept { ::operator delete (p, std::align_val_t{tensor_alignment}); }
+    void operator()(T* p) const noexcept { ::operator delete(p, std::align_val_t{tensor_alignment}); }
   };
   using Pointer = std::unique_ptr<T[], Release>;
 
   static Pointer allocate(std::size_t size) {
     if (size == 0) return nullptr;
-    return Pointer(static_cast<T*>(::operator new (size * sizeof(T), std::align_val_t{tensor_alignment})));
+    return Pointer(static_cast<T*>(::operator new(size * sizeof(T), std::align_val_t{tensor_alignment})));
   }
 
   Pointer values_;
@@ -113,8 +113,8 @@ class Tensor {
   /// One size per extent, or one per Dynamic extent. Throws ShapeError when a size is negative or differs from a static
   /// extent, or when no address space holds them all.
   template <std::convertible_to<Index>... Sizes>
-  requires(rank > 0 && (sizeof...(Sizes) == rank ||
-                        (sizeof...(Sizes) > 0 && sizeof...(Sizes) == dynamic_extents))) explicit Tensor(Sizes... sizes)
+  explicit Tensor(Sizes... sizes) requires(rank > 0 && (sizeof...(Sizes) == rank ||
+                                                        (sizeof...(Sizes) > 0 && sizeof...(Sizes) == dynamic_extents)))
       : Tensor(full_shape({static_cast<Index>(sizes)...})) {}
 
   explicit Tensor(const Shape& shape) : shape_(check(shape)) {
@@ -147,11 +147,11 @@ class Tensor {
 
   /// The element at one position per extent.
   template <std::convertible_to<Index>... At>
-  requires(sizeof...(At) == sizeof...(Dims)) T& operator()(At... at) noexcept {
+  T& operator()(At... at) noexcept requires(sizeof...(At) == sizeof...(Dims)) {
     return data()[flat_index({static_cast<Index>(at)...})];
   }
   template <std::convertible_to<Index>... At>
-  requires(sizeof...(At) == sizeof...(Dims)) const T& operator()(At... at) const noexcept {
+  const T& operator()(At... at) const noexcept requires(sizeof...(At) == sizeof...(Dims)) {
     return data()[flat_index({static_cast<Index>(at)...})];
   }
 
@@ -221,5 +221,11 @@ class Tensor {
   [[no_unique_address]] std::conditional_t<is_static, NoShape, HeldShape> shape_;
   Storage storage_;
 };
+
+/// Gives a tensor this shape, all elements zero; one that has the shape already keeps its elements.
+template <class T, Index... Dims>
+void resize(Tensor<T, Dims...>& tensor, const typename Tensor<T, Dims...>::Shape& shape) {
+  if (tensor.shape() != shape) tensor = Tensor<T, Dims...>(shape);
+}
 
 }  // namespace stepscan::inline STEPSCAN_ISA

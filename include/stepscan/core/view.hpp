@@ -37,17 +37,17 @@ struct MatrixView {
 
   /// Throws ShapeError when a dynamic size does not fit a static one.
   template <detail::ElementConvertible<T> U, Index R, Index C>
-  requires(compatible(R, Rows) && compatible(C, Cols)) constexpr MatrixView(const MatrixView<U, R, C>& other) noexcept(
-      detail::always_fits(R, Rows) && detail::always_fits(C, Cols))
+  constexpr MatrixView(const MatrixView<U, R, C>& other) noexcept(
+      detail::always_fits(R, Rows) && detail::always_fits(C, Cols)) requires(compatible(R, Rows) && compatible(C, Cols))
       : data(other.data), rows(Index{other.rows}), cols(Index{other.cols}), stride(other.stride) {}
 
   template <detail::ElementConvertible<T> U, Index R, Index C>
-  requires(compatible(R, Rows) && compatible(C, Cols)) constexpr MatrixView(Tensor<U, R, C>& tensor)
+  constexpr MatrixView(Tensor<U, R, C>& tensor) requires(compatible(R, Rows) && compatible(C, Cols))
       : data(tensor.data()), rows(tensor.extent(0)), cols(tensor.extent(1)), stride(tensor.extent(1)) {}
 
   template <class U, Index R, Index C>
-  requires(detail::ElementConvertible<const U, T>&& compatible(R, Rows) &&
-           compatible(C, Cols)) constexpr MatrixView(const Tensor<U, R, C>& tensor)
+  constexpr MatrixView(const Tensor<U, R, C>& tensor) requires(compatible(R, Rows) && compatible(C, Cols) &&
+                                                               detail::ElementConvertible<const U, T>)
       : data(tensor.data()), rows(tensor.extent(0)), cols(tensor.extent(1)), stride(tensor.extent(1)) {}
 
   [[nodiscard]] constexpr T* row(Index i) const noexcept { return data + i * stride; }
@@ -100,8 +100,8 @@ struct SequenceView {
 
   /// Throws ShapeError when a dynamic feature count does not fit a static one.
   template <detail::ElementConvertible<T> U, Index F>
-  requires(compatible(F, Features)) constexpr SequenceView(const SequenceView<U, F>& other) noexcept(
-      detail::always_fits(F, Features))
+  constexpr SequenceView(const SequenceView<U, F>& other) noexcept(detail::always_fits(F, Features)) requires(
+      compatible(F, Features))
       : data(other.data),
         batch(other.batch),
         time(other.time),
@@ -113,12 +113,12 @@ struct SequenceView {
         offsets(other.offsets) {}
 
   template <detail::ElementConvertible<T> U, Index B, Index N, Index F>
-  requires(compatible(F, Features)) constexpr SequenceView(Tensor<U, B, N, F>& tensor)
+  constexpr SequenceView(Tensor<U, B, N, F>& tensor) requires(compatible(F, Features))
       : SequenceView(tensor.data(), tensor.extent(0), tensor.extent(1), tensor.extent(2)) {}
 
   template <class U, Index B, Index N, Index F>
-  requires(detail::ElementConvertible<const U, T>&& compatible(F, Features)) constexpr SequenceView(
-      const Tensor<U, B, N, F>& tensor)
+  constexpr SequenceView(const Tensor<U, B, N, F>& tensor) requires(compatible(F, Features) &&
+                                                                    detail::ElementConvertible<const U, T>)
       : SequenceView(tensor.data(), tensor.extent(0), tensor.extent(1), tensor.extent(2)) {}
 
   /// The token at time t of batch member b.
@@ -214,6 +214,14 @@ template <class T, Index B, Index N, Index F>
 SequenceView(Tensor<T, B, N, F>&) -> SequenceView<T, F>;
 template <class T, Index B, Index N, Index F>
 SequenceView(const Tensor<T, B, N, F>&) -> SequenceView<const T, F>;
+
+/// Rows as sequences of one token each, [rows, 1, cols].
+template <class T, Index Rows, Index Cols>
+[[nodiscard]] constexpr SequenceView<T, Cols> one_token(const MatrixView<T, Rows, Cols>& rows) noexcept {
+  SequenceView<T, Cols> tokens(rows.data, rows.rows, 1, rows.cols);
+  tokens.batch_stride = rows.stride;
+  return tokens;
+}
 
 /// Calls f(first, count) for each run of batch members whose token t is real in x and that are rows of one matrix in
 /// both x and y: one call for a batch without padding, one for each member where one of the views is packed.

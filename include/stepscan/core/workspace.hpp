@@ -1,9 +1,11 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <stepscan/core/extent.hpp>
 #include <stepscan/core/tensor.hpp>
 #include <stepscan/core/view.hpp>
+#include <type_traits>
 #include <vector>
 
 namespace stepscan::inline STEPSCAN_ISA {
@@ -63,6 +65,15 @@ class Workspace {
     view.lengths = like.lengths;
     view.start = like.start;
     return view;
+  }
+
+  /// `count` objects, each made of these arguments; they are never destroyed.
+  template <class T, class... Arguments>
+  [[nodiscard]] T* make(Index count, Arguments&&... arguments) {
+    static_assert(std::is_trivially_destructible_v<T>);
+    T* const objects = take<T>(count);
+    for (Index i = 0; i < count; ++i) std::construct_at(objects + i, arguments...);
+    return objects;
   }
 
   /// A second workspace, for a thread that works beside this one's; it lives as long as this one.

@@ -2,6 +2,7 @@
 
 #include <stepscan/core/scalar.hpp>
 #include <stepscan/core/view.hpp>
+#include <stepscan/kernels/lanes.hpp>
 #include <stepscan/kernels/simd.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
@@ -15,6 +16,13 @@ template <Scalar S>
   for (; i + width <= n; i += width) partial = fma(load(a + i), load(b + i), partial);
   if (i < n) partial = fma(load_n(a + i, n - i), load_n(b + i, n - i), partial);
   return sum(partial);
+}
+
+/// y += a x, vectors of n numbers.
+template <Scalar S>
+void add_scaled(S a, const S* x, S* y, Index n) noexcept {
+  for_each_lanes<S>(
+      n, [&](Index i, auto lanes) { lanes.store(y + i, fma(Simd<S>(a), lanes.load(x + i), lanes.load(y + i))); });
 }
 
 /// y[r] += A x[r] for every row r, with A [outputs, inputs] as it lies in memory: for weights that are not packed.

@@ -15,6 +15,14 @@ struct FullLanes {
   [[nodiscard]] static Simd<S> inside(Simd<S> x) noexcept { return x; }
 };
 
+/// 0, 1, 2, ... of the lanes of a register.
+template <Scalar S>
+inline constexpr auto lane_numbers = [] {
+  std::array<S, static_cast<std::size_t>(simd_width<S>)> lanes{};
+  for (std::size_t i = 0; i < lanes.size(); ++i) lanes[i] = static_cast<S>(i);
+  return lanes;
+}();
+
 /// The first `count` lanes of a register: how a pointwise loop loads and stores its tail.
 template <Scalar S>
 struct PartialLanes {
@@ -22,15 +30,8 @@ struct PartialLanes {
   [[nodiscard]] Simd<S> load(const S* p) const noexcept { return load_n(p, count); }
   void store(S* p, Simd<S> x) const noexcept { store_n(p, x, count); }
   [[nodiscard]] Simd<S> inside(Simd<S> x) const noexcept {
-    return select(stepscan::load(numbers.data()) < Simd<S>(static_cast<S>(count)), x, Simd<S>(S{0}));
+    return select(stepscan::load(lane_numbers<S>.data()) < Simd<S>(static_cast<S>(count)), x, Simd<S>(S{0}));
   }
-
- private:
-  static constexpr auto numbers = [] {
-    std::array<S, static_cast<std::size_t>(simd_width<S>)> lanes{};
-    for (std::size_t i = 0; i < lanes.size(); ++i) lanes[i] = static_cast<S>(i);
-    return lanes;
-  }();
 };
 
 /// Calls f(i, lanes) for i = 0, width, 2 width, ... below n; lanes.load(p) and lanes.store(p, x) never touch what lies

@@ -24,7 +24,7 @@ concept Accuracy = std::same_as<M, Exact> || std::same_as<M, Fast>;
 namespace detail {
 
 template <class Math, class V>
-inline constexpr bool is_fast = std::same_as<Math, Fast>&& std::same_as<typename V::value_type, float>;
+inline constexpr bool is_fast{std::same_as<Math, Fast> && std::same_as<typename V::value_type, float>};
 
 /// Bits of the mantissa that are stored.
 template <class T>
@@ -63,12 +63,12 @@ template <class V, class T, std::size_t N>
 /// The same by Horner's scheme: a longer chain, but only the last step rounds by as much as half a unit.
 template <class V, class T, std::size_t N>
 [[gnu::always_inline]] inline V horner(V x, const std::array<T, N>& c) noexcept {
-  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+  const auto chain = [&]<std::size_t... I>(std::index_sequence<I...>) {
     V sum(c[N - 1]);
     ((sum = fma(sum, x, V(c[N - 2 - I]))), ...);
     return sum;
-  }
-  (std::make_index_sequence<N - 1>{});
+  };
+  return chain(std::make_index_sequence<N - 1>{});
 }
 
 /// x with the sign bit of y added to it.

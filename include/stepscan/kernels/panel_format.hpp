@@ -12,7 +12,7 @@ inline constexpr ProductTile product_tile = solve_product_tile(target_machine);
 
 /// Rows of a matrix in one panel.
 template <Scalar S>
-inline constexpr Index panel_rows = product_tile.vectors* simd_width<S>;
+inline constexpr Index panel_rows{product_tile.vectors * simd_width<S>};
 
 /// How one column of a panel lies in memory for each type of stored weights: where row i of the panel stands, and how
 /// the column becomes registers.

@@ -4,6 +4,7 @@
 #include <stepscan/core/scalar.hpp>
 #include <stepscan/core/tensor.hpp>
 #include <stepscan/core/view.hpp>
+#include <stepscan/core/workspace.hpp>
 #include <stepscan/kernels/panel_format.hpp>
 #include <type_traits>
 #include <utility>
@@ -106,6 +107,27 @@ class PackedMatrix {
   Tensor<Stored, storage_size()> panels_;
 };
 
+/// A matrix packed into the workspace.
+template <Scalar S, Index Rows = Dynamic, Index Cols = Dynamic>
+[[nodiscard]] PanelsView<S, Rows, Cols> packed(std::type_identity_t<MatrixView<const S, Rows, Cols>> source,
+                                               Workspace& workspace) {
+  const Index size = packed_size<S>(source.rows, source.cols);
+  S* const panels = workspace.take<S>(size);
+  std::fill_n(panels, size, S{0});
+  pack_rows<S>(panels, source.cols, MatrixView<const S>(source), 0);
+  return {panels, source.rows, source.cols};
+}
+
+/// The transpose of a matrix packed into the workspace.
+template <Scalar S>
+[[nodiscard]] PanelsView<S> packed_transpose(std::type_identity_t<MatrixView<const S>> source, Workspace& workspace) {
+  const Index size = packed_size<S>(source.cols, source.rows);
+  S* const panels = workspace.take<S>(size);
+  std::fill_n(panels, size, S{0});
+  pack_transposed<S>(panels, source.rows, source, 0);
+  return {panels, Index{source.cols}, Index{source.rows}};
+}
+
 namespace detail {
 
 /// Rows x Vectors accumulators over all columns; `Chains` interleaved partial sums per output when the matrix is too
@@ -201,14 +223,14 @@ template <int Chains, Scalar S, class Stored, Index Rows, Index Cols>
 [[gnu::noinline]] void multiply_fixed_row(const PanelsView<S, Rows, Cols, Stored>& a, const S* x, const S* initial,
                                           S* y) noexcept {
   constexpr RowGroups groups = RowGroups::of<S>(Rows);
-  [&]<Index... Group>(std::integer_sequence<Index, Group...>) __attribute__((always_inline)) {
+  const auto tiles = [&]<Index... Group>(std::integer_sequence<Index, Group...>) __attribute__((always_inline)) {
     (panel_tile<1, static_cast<int>(groups.first(Group + 1) - groups.first(Group)) * product_tile.vectors, Chains>(
          a.panels + groups.first(Group) * panel_rows<S> * Cols, a.cols, x, 0,
          initial + groups.first(Group) * panel_rows<S>, 0, y + groups.first(Group) * panel_rows<S>, 0,
          Rows - groups.first(Group) * panel_rows<S>),
      ...);
-  }
-  (std::make_integer_sequence<Index, groups.count>{});
+  };
+  tiles(std::make_integer_sequence<Index, groups.count>{});
 }
 
 /// One row of x against a matrix of any size.

@@ -98,10 +98,7 @@ class Aaren : public Layer<Aaren<S, Features, Heads, WithBias, Default>, S, Feat
     std::fill_n(f, features, S{0});
     for (Index i = h * head_dim(); i < (h + 1) * head_dim(); ++i) {
       const S q = scale * query_feature(i);
-      const S* const row = wk.data() + i * features;
-      for_each_lanes<S>(features, [&](Index c, auto lanes) {
-        lanes.store(f + c, fma(Simd<S>(q), lanes.load(row + c), lanes.load(f + c)));
-      });
+      add_scaled(q, wk.data() + i * features, f, features);
       offset += q * bk[i];
     }
     return offset;
@@ -185,8 +182,8 @@ class Aaren : public Layer<Aaren<S, Features, Heads, WithBias, Default>, S, Feat
     for (Index h = 0; h < heads_; ++h) bias[h] = fold_query(h, weight.row(h));
     std::copy(wv.begin(), wv.end(), weight.row(heads_));
     std::copy(bv.begin(), bv.end(), bias + heads_);
-    const PanelsView<S, Dynamic, Features> before{pack(weight, workspace), width, features};
-    const PanelsView<S, Features, Features> behind{pack(wo, workspace), features, features};
+    const auto before = packed<S, Dynamic, Features>(weight, workspace);
+    const auto behind = packed<S, Features, Features>(wo, workspace);
     for (Index first = 0; first < x.time; first += block_tokens<Form>) {
       const Workspace::Scope block(workspace);
       const Index count = std::min(block_tokens<Form>, x.time - first);
@@ -200,15 +197,6 @@ class Aaren : public Layer<Aaren<S, Features, Heads, WithBias, Default>, S, Feat
   }
 
   [[nodiscard]] Extent<Features> query_extent() const noexcept { return query.size(); }
-
-  /// A matrix in panels.
-  static S* pack(MatrixView<const S> matrix, Workspace& workspace) {
-    const Index size = packed_size<S>(matrix.rows, matrix.cols);
-    S* const panels = workspace.template take<S>(size);
-    std::fill_n(panels, size, S{0});
-    pack_rows<S>(panels, matrix.cols, matrix, 0);
-    return panels;
-  }
 
   [[no_unique_address]] Extent<Heads> heads_;
 };

@@ -53,11 +53,6 @@ struct Training<Aaren<S, Features, Heads, WithBias, Default>> {
   }
 
  private:
-  /// y += a x.
-  static void add_scaled(S a, const S* x, S* y, Index count) noexcept {
-    for_each_lanes<S>(
-        count, [&](Index i, auto lanes) { lanes.store(y + i, fma(Simd<S>(a), lanes.load(x + i), lanes.load(y + i))); });
-  }
   template <class TensorType>
   static void add(const S* from, TensorType& to) noexcept {
     add_scaled(S{1}, from, to.data(), to.size());

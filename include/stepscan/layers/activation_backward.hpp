@@ -1,34 +1,26 @@
 #pragma once
 
 #include <stepscan/layers/activation.hpp>
+#include <stepscan/layers/stateless_backward.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
-/// Keeps a view of x alone.
-template <Scalar S, Index Features, class Function, class Math>
-struct Training<Activation<S, Features, Function, Math>> {
-  using L = Activation<S, Features, Function, Math>;
+namespace detail {
 
-  struct Tape {
-    SequenceView<const S, Features> x;
-  };
+template <class L, class Function>
+struct ActivationPullback {
+  using S = typename L::scalar_type;
 
-  template <class Form>
-  static void forward(const L& layer, const Form& form, NoState& state, SequenceView<const S, Features> x,
-                      SequenceView<S, Features> y, Tape& tape) {
-    tape.x = x;
-    layer.scan(state, x, y, form);
-  }
-
-  static void backward(const L&, Tape& tape, SequenceView<const S, Features> dy, const NoState&, L&,
-                       SequenceView<S, Features> dx, NoState&) {
-    for (Index b = 0; b < tape.x.batch; ++b) {
-      const Index tokens = tape.x.length(b);
-      activate_backward<Function, S>(tape.x.member(b).middle_rows(0, tokens), dy.member(b).middle_rows(0, tokens),
-                                     dx.member(b).middle_rows(0, tokens));
-    }
-    clear_padding(tape.x, dx);
+  static void pull_back(const L&, MatrixView<const S> x, MatrixView<const S> dy, L&, MatrixView<S> dx) {
+    activate_backward<Function, S>(x, dy, dx);
   }
 };
+
+}  // namespace detail
+
+template <Scalar S, Index Features, class Function, class Math>
+struct Training<Activation<S, Features, Function, Math>>
+    : detail::StatelessTraining<Activation<S, Features, Function, Math>,
+                                detail::ActivationPullback<Activation<S, Features, Function, Math>, Function>> {};
 
 }  // namespace stepscan::inline STEPSCAN_ISA

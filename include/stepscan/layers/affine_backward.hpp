@@ -31,10 +31,9 @@ struct Training<AffineRecurrence<Cell, Named, S, Inputs, Hidden, Default>> {
     const Index hidden = layer.output_size();
     tape.x = x;
     tape.schedule = detail::schedule_of(form);
-    resize(tape.pre, x.batch, x.time, layer.bias.size());
-    resize(tape.h, x.batch, x.time, hidden);
-    if (tape.start.extent(0) != x.batch || tape.start.extent(1) != hidden)
-      tape.start = Tensor<S, Dynamic, Dynamic>(x.batch, hidden);
+    resize(tape.pre, {x.batch, x.time, layer.bias.size()});
+    resize(tape.h, {x.batch, x.time, hidden});
+    resize(tape.start, {x.batch, hidden});
     std::copy(state.h.begin(), state.h.end(), tape.start.begin());
     layer.with_packed_weights(tape.workspace, [&](const auto& weights, auto math) {
       gated_affine_scan<Cell, decltype(math), S>(weights, state.h, x, y, tape.schedule, tape.workspace, tape.trace());
@@ -43,15 +42,10 @@ struct Training<AffineRecurrence<Cell, Named, S, Inputs, Hidden, Default>> {
 
   static void backward(const L& layer, Tape& tape, SequenceView<const S, Hidden> dy, const State& dstate_end,
                        L& gradient, SequenceView<S, Inputs> dx, State& dstate_start) {
-    resize(tape.dpre, tape.x.batch, tape.x.time, layer.bias.size());
+    resize(tape.dpre, {tape.x.batch, tape.x.time, layer.bias.size()});
     dstate_start.h = dstate_end.h;
     gated_affine_backward<Cell, S>(layer.weight, tape.trace(), tape.start, tape.x, dy, dstate_start.h, tape.dpre, dx,
                                    gradient.weight, gradient.bias.data(), tape.schedule, tape.workspace);
-  }
-
- private:
-  static void resize(Sequences& tensor, Index batch, Index time, Index features) {
-    if (tensor.shape() != typename Sequences::Shape{batch, time, features}) tensor = Sequences(batch, time, features);
   }
 };
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <cmath>
 #include <stepscan/kernels/math.hpp>
+#include <stepscan/layers/initialize.hpp>
 #include <stepscan/layers/layer.hpp>
 #include <stepscan/layers/schedule.hpp>
 #include <stepscan/ops/affine_scan_gated.hpp>
@@ -127,14 +127,7 @@ class AffineRecurrence : public AffineLayer<AffineRecurrence<Cell, Named, S, Inp
   AffineRecurrence(Index inputs, Index hidden) : weight(gates * hidden, inputs), bias(gates * hidden) {}
 
   /// Uniform in +-1 / sqrt(inputs), as torch.nn.Linear.
-  void initialize(Random& random) {
-    const double bound = 1.0 / std::sqrt(static_cast<double>(input_size()));
-    for_each_tensor(
-        [&](const Path&, auto& tensor) {
-          for (S& value : tensor) value = static_cast<S>(random.uniform(-bound, bound));
-        },
-        *this);
-  }
+  void initialize(Random& random) { detail::fill_uniform(*this, input_size(), random); }
 
   [[nodiscard]] Index input_size() const noexcept { return weight.extent(1); }
   [[nodiscard]] Index output_size() const noexcept { return bias.size() / gates; }
@@ -149,11 +142,7 @@ class AffineRecurrence : public AffineLayer<AffineRecurrence<Cell, Named, S, Inp
   template <class F>
   void with_packed_weights(Workspace& workspace, F&& f) const {
     const Workspace::Scope scope(workspace);
-    const Index count = packed_size<S>(weight.extent(0), input_size());
-    S* panels = workspace.template take<S>(count);
-    std::fill_n(panels, count, S{0});
-    pack_rows<S>(panels, input_size(), weight, 0);
-    f(AffineGateWeights<S>{{panels, weight.extent(0), input_size()}, bias.data()}, Exact{});
+    f(AffineGateWeights<S>{packed<S>(weight, workspace), bias.data()}, Exact{});
   }
 
  private:

@@ -49,6 +49,12 @@ struct KeyValueCache {
   [[nodiscard]] Index key_size() const noexcept { return keys.extent(2) * keys.extent(3); }
   [[nodiscard]] Index value_size() const noexcept { return values.extent(2) * values.extent(3); }
 
+  /// How far rows lie behind the last token that came in.
+  [[nodiscard]] KeyRuns runs(Index b, Index sinks) const noexcept {
+    const Index last = static_cast<Index>(length[b]) - 1, row = row_of(last, sinks, capacity());
+    return {{{sinks, last}, {row + 1, row}, {capacity(), row + capacity() - sinks}}};
+  }
+
   /// Keeps one token, in the place of one that is no longer seen.
   void append(Index b, Index sinks, const S* new_key, const S* new_value) noexcept {
     const Index row = row_of(static_cast<Index>(length[b]), sinks, capacity());
@@ -86,11 +92,14 @@ using CachePattern = patterns::And<patterns::Causal, patterns::Or<patterns::Wind
 /// sequence exceeds, or let `reserve` make room between two calls. Every form computes the same function, whatever lies
 /// in the cache before.
 ///
-/// Self provides fold() (ops/attention_fold.hpp), and may provide start() (AttentionStart) and
-/// start_cotangents(gradient).
+/// Self provides fold() (ops/attention_fold.hpp), and may provide attention_start() (AttentionStart) with
+/// start_cotangents(), and attention_slopes() (ops/distance_bias.hpp).
 template <class Self, Scalar S, Index Heads, Index KvHeads, Index KeyDim, Index ValueDim, class Default>
 class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvHeads, KeyDim, ValueDim),
                                     static_product(Heads, ValueDim)> {
+  static_assert(Heads == Dynamic || KvHeads == Dynamic || (KvHeads > 0 && Heads % KvHeads == 0),
+                "stepscan: the heads of an attention are no multiple of its key/value heads");
+
  public:
   static constexpr bool attends_to_cache = true;
   static constexpr Index receptive_field = Dynamic;
@@ -120,7 +129,8 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
   [[nodiscard]] State initial_state(Index batch) const { return State(batch, capacity_, sizes()); }
 
   /// A state that keeps `capacity` tokens and holds what the given one holds, its length counting from there. Throws
-  /// ArgumentError when that is less than the state's own.
+  /// ArgumentError when that is less than the state's own, or when logits depend on the distance of sinks and tokens
+  /// between them and the others are gone.
   [[nodiscard]] State reserve(const State& state, Index capacity) const {
     if (capacity < state.capacity()) {
       fail<ArgumentError>(std::string(Self::name) + ": expected to reserve at least " +
@@ -128,6 +138,10 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
     }
     State larger(state.length.size(), capacity, sizes());
     for (Index b = 0; b < state.length.size(); ++b) {
+      if (distance().slopes != nullptr && sinks_ > 0 && state.length[b] > state.capacity()) {
+        fail<ArgumentError>(std::string(Self::name) + ": expected a state with all its tokens, found " +
+                            std::to_string(state.capacity()) + " of " + std::to_string(state.length[b]));
+      }
       for (Index i = 0; i < state.kept(b); ++i) {
         const Index from = state.kept_row(b, i, sinks_);
         larger.append(b, sinks_, state.key(b, from), state.value(b, from));
@@ -157,13 +171,17 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
     AttentionInputs<S> in{sizes(), scale, queries(x), {}, {}, start()};
     Index* const lengths = workspace.template take<Index>(x.batch);
     Index* const positions = workspace.template take<Index>(x.batch);
+    Index* const gaps = workspace.template take<Index>(x.batch);
     Index most = 0;
     for (Index b = 0; b < x.batch; ++b) {
       positions[b] = state.kept(b);
+      gaps[b] = static_cast<Index>(state.length[b]) - positions[b];
       lengths[b] = positions[b] + x.length(b);
       most = std::max(most, lengths[b]);
     }
     in.positions = positions;
+    in.distance = distance();
+    in.distance.gaps = gaps;
     if (std::all_of(positions, positions + x.batch, [](Index kept) { return kept == 0; })) {
       in.k = keys(x);
       in.v = values(x);
@@ -231,6 +249,13 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
       return {};
     }
   }
+  [[nodiscard]] DistanceBias<S> distance() const noexcept {
+    if constexpr (requires { self().attention_slopes(); }) {
+      return {self().attention_slopes(), sinks_};
+    } else {
+      return {};
+    }
+  }
 
  private:
   friend Layer<Self, S, Inputs, Outputs>;
@@ -244,7 +269,9 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
 
   void advance(State& state, Index b, const S* token, S* y, S* scratch) const noexcept {
     append(state, b, token);
-    const AttentionInputs<S> in{sizes(), scale, {}, {}, {}, start()};
+    AttentionInputs<S> in{sizes(), scale, {}, {}, {}, start()};
+    in.distance = distance();
+    in.distance.runs = state.runs(b, sinks_);
     attention_step(self().fold(), in, token, state.key(b, 0), state.value(b, 0), state.kept(b), y, scratch);
   }
 

@@ -2,6 +2,7 @@
 
 #include <stepscan/layers/attention_layer.hpp>
 #include <stepscan/ops/attention_backward.hpp>
+#include <stepscan/ops/tokens.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
@@ -28,15 +29,12 @@ requires(L::attends_to_cache) struct Training<L> {
     tape.x = x;
     tape.start = state;
     const Index heads = layer.sizes().heads;
-    resize(tape.y, x.batch, x.time, layer.output_size());
-    resize(tape.maximum, x.batch, x.time, heads);
-    resize(tape.sum, x.batch, x.time, heads);
+    resize(tape.y, {x.batch, x.time, layer.output_size()});
+    resize(tape.maximum, {x.batch, x.time, heads});
+    resize(tape.sum, {x.batch, x.time, heads});
     const SequenceView<S> kept(tape.y);
     layer.attend(form, state, tape.x, kept, tape.workspace, {tape.maximum, tape.sum});
-    for (Index b = 0; b < y.batch; ++b) {
-      for (Index t = 0; t < x.length(b); ++t) std::copy_n(kept.token(b, t), Index{y.features}, y.token(b, t));
-    }
-    clear_padding(x, y);
+    copy_tokens<S>(x, kept, y);
   }
 
   static void backward(const L& layer, Tape& tape, SequenceView<const S, L::Outputs> dy, const State& dstate_end,
@@ -64,11 +62,6 @@ requires(L::attends_to_cache) struct Training<L> {
   }
 
  private:
-  static void resize(Sequences& tensor, Index batch, Index time, Index features) {
-    const std::array<Index, 3> shape{batch, time, features};
-    if (tensor.shape() != shape) tensor = Sequences(shape);
-  }
-
   /// The cotangents of a member's kept and new rows to where they came from. What the last cache holds of the new ones
   /// has a cotangent there, and what it held before in that place has none.
   template <class Row>

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <cmath>
+#include <stepscan/layers/initialize.hpp>
 #include <stepscan/layers/layer.hpp>
-#include <stepscan/layers/schedule.hpp>
 #include <stepscan/layers/linear.hpp>
+#include <stepscan/layers/schedule.hpp>
 #include <stepscan/ops/causal_conv1d.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
@@ -121,14 +121,7 @@ class CausalConv1d : public CausalConv1dLayer<CausalConv1d<S, Features, Width, W
   }
 
   /// Uniform in +-1 / sqrt(width), as torch.nn.Conv1d of as many groups as features.
-  void initialize(Random& random) {
-    const double bound = 1.0 / std::sqrt(static_cast<double>(width()));
-    for_each_tensor(
-        [&](const Path&, auto& tensor) {
-          for (S& value : tensor) value = static_cast<S>(random.uniform(-bound, bound));
-        },
-        *this);
-  }
+  void initialize(Random& random) { detail::fill_uniform(*this, width(), random); }
 
   [[nodiscard]] Index width() const noexcept { return weight.extent(1); }
   [[nodiscard]] Index input_size() const noexcept { return weight.extent(0); }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cmath>
+#include <stepscan/layers/initialize.hpp>
 #include <stepscan/layers/layer.hpp>
 #include <stepscan/layers/linear.hpp>
 #include <stepscan/ops/conv1d.hpp>
@@ -118,14 +118,7 @@ class Conv1d : public Conv1dLayer<Conv1d<S, Inputs, Outputs, Kernel, WithBias>, 
   }
 
   /// Uniform in +-1 / sqrt(inputs / groups * kernel), as PyTorch does.
-  void initialize(Random& random) {
-    const double bound = 1.0 / std::sqrt(static_cast<double>(shape().window()));
-    for_each_tensor(
-        [&](const Path&, auto& tensor) {
-          for (S& value : tensor) value = static_cast<S>(random.uniform(-bound, bound));
-        },
-        *this);
-  }
+  void initialize(Random& random) { detail::fill_uniform(*this, shape().window(), random); }
 
   [[nodiscard]] Conv1dShape shape() const noexcept {
     return shape_of(weight.extent(1) * options.groups, weight.extent(0), weight.extent(2), options);

@@ -1,26 +1,17 @@
 #pragma once
 
 #include <stepscan/layers/conv1d.hpp>
+#include <stepscan/layers/stateless_backward.hpp>
 #include <stepscan/ops/conv1d_backward.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
 /// Keeps a view of x alone.
 template <Scalar S, Index Inputs, Index Outputs, Index Kernel, bool WithBias>
-struct Training<Conv1d<S, Inputs, Outputs, Kernel, WithBias>> {
+struct Training<Conv1d<S, Inputs, Outputs, Kernel, WithBias>>
+    : detail::InputTraining<Conv1d<S, Inputs, Outputs, Kernel, WithBias>> {
   using L = Conv1d<S, Inputs, Outputs, Kernel, WithBias>;
-
-  struct Tape {
-    SequenceView<const S, Inputs> x;
-    Workspace workspace;
-  };
-
-  template <class Form>
-  static void forward(const L& layer, const Form& form, NoState& state, SequenceView<const S, Inputs> x,
-                      SequenceView<S, Outputs> y, Tape& tape) {
-    tape.x = x;
-    layer.scan(state, x, y, tape.workspace, form);
-  }
+  using Tape = typename detail::InputTraining<L>::Tape;
 
   static void backward(const L& layer, Tape& tape, SequenceView<const S, Outputs> dy, const NoState&, L& gradient,
                        SequenceView<S, Inputs> dx, NoState&) {

@@ -141,11 +141,8 @@ class DecayLayer
 
   void run_step(State& state, MatrixView<const S, Dynamic, Inputs> x,
                 MatrixView<S, Dynamic, Outputs> y) const noexcept {
-    SequenceView<const S> token(x.data, x.rows, 1, Index{x.cols});
-    SequenceView<S> out(y.data, y.rows, 1, Index{y.cols});
-    token.batch_stride = x.stride;
-    out.batch_stride = y.stride;
-    decay_attention_step(self().attention(token), state.view(), out, state.scratch.data());
+    decay_attention_step(self().attention(one_token(x)), state.view(), SequenceView<S>(one_token(y)),
+                         state.scratch.data());
   }
 
   template <class Form>

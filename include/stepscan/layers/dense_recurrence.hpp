@@ -1,7 +1,7 @@
 #pragma once
 
-#include <cmath>
 #include <stepscan/layers/gated_layer.hpp>
+#include <stepscan/layers/initialize.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
@@ -48,14 +48,7 @@ class DenseRecurrence : public GatedParameterLayer<DenseRecurrence<Cell, Order, 
         bias_hh(blocks * hidden) {}
 
   /// Uniform in +-1 / sqrt(hidden), as PyTorch does.
-  void initialize(Random& random) {
-    const double bound = 1.0 / std::sqrt(static_cast<double>(head_dim()));
-    for_each_tensor(
-        [&](const Path&, auto& tensor) {
-          for (S& value : tensor) value = static_cast<S>(random.uniform(-bound, bound));
-        },
-        *this);
-  }
+  void initialize(Random& random) { detail::fill_uniform(*this, head_dim(), random); }
 
   [[nodiscard]] Index input_size() const noexcept { return weight_ih.extent(1); }
   [[nodiscard]] static constexpr Index head_count() noexcept { return 1; }

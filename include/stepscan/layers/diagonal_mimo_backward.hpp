@@ -5,14 +5,6 @@
 
 namespace stepscan::inline STEPSCAN_ISA::detail {
 
-/// to += value.
-template <class Tensors, class... At>
-void add_to_complex(Tensors& to, std::complex<double> value, At... at) noexcept {
-  using S = typename std::remove_cvref_t<decltype(to.re)>::value_type;
-  to.re(at...) += static_cast<S>(value.real());
-  to.im(at...) += static_cast<S>(value.imag());
-}
-
 /// Training of a diagonal layer of many inputs and outputs. The tape holds the states of every token. Parameters
 /// provides
 ///   pull_back(layer, p, mode cotangent, gradient)     from transition and weight of state p to its parameters
@@ -37,10 +29,7 @@ struct DiagonalMimoTraining {
     const Workspace::Scope scope(tape.workspace);
     tape.x = x;
     tape.schedule = schedule_of(form);
-    for (auto& h : tape.h) {
-      const std::array<Index, 3> shape{x.batch, x.time, 2 * layer.state_size()};
-      if (h.shape() != shape) h = Tensor<S, Dynamic, Dynamic, Dynamic>(shape);
-    }
+    for (auto& h : tape.h) resize(h, {x.batch, x.time, 2 * layer.state_size()});
     tape.start[0].h = state.h;
     layer.with_systems(tape.workspace, [&](const auto& systems) {
       diagonal_mimo_scan<S>(systems[0], Direction::forward, state.view(), x, y, tape.schedule, tape.workspace,
@@ -76,16 +65,16 @@ struct DiagonalMimoTraining {
         {zeros(all.input.rows * all.input.cols), all.input.rows, all.input.cols},
         {zeros(all.output.rows * all.output.cols), all.output.rows, all.output.cols}};
     S* da = zeros(2 * states);
-    const PanelsView<S> to_x = packed<S>(all.input, true, workspace);
+    const PanelsView<S> to_x = packed_transpose<S>(all.input, workspace);
     const S* none = zeros(2 * states);
     State behind;
     if constexpr (BothWays) behind.h = zeros_like(dstate_end.h);
     for (std::size_t k = 0; k < directions; ++k) {
       const Index at = static_cast<Index>(k) * 2 * states;
       const bool first = k == 0;
+      const PanelsView<S> from_y = packed_transpose<S>(all.output_of(static_cast<Index>(k)), workspace);
       diagonal_mimo_backward<S>(
-          {split_row<const S>(conjugate_a, states), packed<S>(all.output_of(static_cast<Index>(k)), true, workspace),
-           to_x, first ? layer.D.data() : nullptr, none},
+          {split_row<const S>(conjugate_a, states), from_y, to_x, first ? layer.D.data() : nullptr, none},
           first ? Direction::forward : Direction::backward, SequenceView<const S>(std::as_const(tape.h[k])),
           std::as_const(tape.start[k]).view(), tape.x, dy, first ? dstate_start.view() : behind.view(), dx,
           {split_row(da, states), cotangents.input, cotangents.output.middle_cols(at, 2 * states),
@@ -106,7 +95,7 @@ struct DiagonalMimoTraining {
       for (Index f = 0; f < features; ++f) {
         const std::complex<double> d(static_cast<double>(dinput(p, f)), static_cast<double>(dinput(states + p, f)));
         mode.input += std::conj(complex_at(layer.B, p, f)) * d;
-        add_to_complex(gradient.B, std::conj(weight) * d, p, f);
+        add_complex(gradient.B, std::conj(weight) * d, p, f);
       }
       Parameters::pull_back(layer, p, mode, gradient);
     }
@@ -116,7 +105,7 @@ struct DiagonalMimoTraining {
         const Index at = p / states * 2 * states + p % states;
         const std::complex<double> d(static_cast<double>(doutput(f, at)),
                                      -static_cast<double>(doutput(f, at + states)));
-        add_to_complex(gradient.C, factor * d, f, p);
+        add_complex(gradient.C, factor * d, f, p);
       }
     }
   }

@@ -81,22 +81,6 @@ struct DiagonalMimoMatrices {
   }
 };
 
-/// [n, m] or its transpose, packed into the workspace.
-template <Scalar S>
-[[nodiscard]] PanelsView<S> packed(MatrixView<const S> matrix, bool transposed, Workspace& workspace) {
-  const Index rows = transposed ? Index{matrix.cols} : Index{matrix.rows};
-  const Index cols = transposed ? Index{matrix.rows} : Index{matrix.cols};
-  const Index size = packed_size<S>(rows, cols);
-  S* panels = workspace.take<S>(size);
-  std::fill_n(panels, size, S{0});
-  if (transposed) {
-    pack_transposed<S>(panels, cols, matrix, 0);
-  } else {
-    pack_rows<S>(panels, cols, matrix, 0);
-  }
-  return {panels, rows, cols};
-}
-
 }  // namespace detail
 
 /// A layer or plan. Self provides input_size(), state_size(), modes_room(), the numbers of scratch that step_system(S*)
@@ -276,12 +260,12 @@ class DiagonalMimoModel : public DiagonalMimoLayer<Self, S, Features, StateSize,
   template <class F>
   void with_systems(Workspace& workspace, F&& f) const {
     const detail::DiagonalMimoMatrices<S> all = matrices(workspace);
-    const PanelsView<S> input = detail::packed<S>(all.input, false, workspace);
+    const PanelsView<S> input = packed<S>(all.input, workspace);
     S* zeros = workspace.take<S>(all.width());
     std::fill_n(zeros, all.width(), S{0});
     std::array<DiagonalMimo<S>, static_cast<std::size_t>(Base::directions)> systems;
     for (std::size_t k = 0; k < systems.size(); ++k) {
-      systems[k] = {all.a, input, detail::packed<S>(all.output_of(static_cast<Index>(k)), false, workspace),
+      systems[k] = {all.a, input, packed<S>(all.output_of(static_cast<Index>(k)), workspace),
                     k == 0 ? self().D.data() : nullptr, zeros};
     }
     f(systems);

@@ -49,29 +49,15 @@ class Dss : public DiagonalLayer<Dss<S, Features, StateSize, Default>, S, Featur
     }
   }
 
-  /// A = -1/2 + i pi n; C complex normal, D normal, dt log-uniform in [0.001, 0.1].
-  void initialize(Random& random) {
-    for (Index f = 0; f < input_size(); ++f) {
-      for (Index n = 0; n < modes(); ++n) {
-        A.re(f, n) = static_cast<S>(-0.5);
-        A.im(f, n) = static_cast<S>(std::numbers::pi * static_cast<double>(n));
-        C.re(f, n) = static_cast<S>(random.normal() * std::numbers::sqrt2 / 2);
-        C.im(f, n) = static_cast<S>(random.normal() * std::numbers::sqrt2 / 2);
-      }
-      log_dt[f] = static_cast<S>(random.uniform(std::log(0.001), std::log(0.1)));
-      D[f] = static_cast<S>(random.normal());
-    }
-  }
+  /// A the eigenvalues of HiPPO-LegS's normal part; C complex normal, D normal, dt log-uniform in [0.001, 0.1].
+  /// Compiled by those who include <stepscan/layers/backward.hpp>.
+  void initialize(Random& random) { Initialization<Dss>::run(*this, random); }
 
   [[nodiscard]] Index input_size() const noexcept { return A.re.extent(0); }
   [[nodiscard]] Index modes() const noexcept { return A.re.extent(1); }
 
-  [[nodiscard]] std::complex<double> eigenvalue(Index f, Index n) const noexcept {
-    return {static_cast<double>(A.re(f, n)), static_cast<double>(A.im(f, n))};
-  }
-  [[nodiscard]] std::complex<double> weight(Index f, Index n) const noexcept {
-    return {static_cast<double>(C.re(f, n)), static_cast<double>(C.im(f, n))};
-  }
+  [[nodiscard]] std::complex<double> eigenvalue(Index f, Index n) const noexcept { return detail::complex_at(A, f, n); }
+  [[nodiscard]] std::complex<double> weight(Index f, Index n) const noexcept { return detail::complex_at(C, f, n); }
   [[nodiscard]] double step_size(Index f) const noexcept {
     return options.step_scale * std::exp(static_cast<double>(log_dt[f]));
   }

@@ -32,8 +32,8 @@ struct DssParameters {
       Complex dxn = std::conj(weight * reciprocal * std::exp(xn)) * dw;
       dxn += std::conj(a * taps * std::exp(taps * xn)) * dq;
       dx += sign * dxn;
-      add_complex(gradient.C, f, n, std::conj(rise * reciprocal) * dw);
-      add_complex(gradient.A, f, n, std::conj(long_rise) * dq + dt * dx);
+      add_complex(gradient.C, std::conj(rise * reciprocal) * dw, f, n);
+      add_complex(gradient.A, std::conj(long_rise) * dq + dt * dx, f, n);
       ddt += (std::conj(a) * dx).real();
     }
     gradient.log_dt[f] += static_cast<S>(dt * ddt);

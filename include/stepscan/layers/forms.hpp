@@ -83,12 +83,15 @@ template <class F, class... Fs>
 inline constexpr bool listed<F, std::tuple<Fs...>> =
     (std::same_as<typename FormKind<F>::type, typename FormKind<Fs>::type> || ...);
 
+template <class L, class F>
+inline constexpr bool offers_form = L::any_form || listed<F, typename L::Forms>;
+
 }  // namespace detail
 
 /// Whether layer L can run in form F (any chunk size of it); Convolution only where L is time-invariant.
 template <class L, class F>
 inline constexpr bool has_form =
-    std::same_as<F, OwnForm> || ((L::any_form || detail::listed<F, typename L::Forms>)&&(
-                                    !std::same_as<F, Convolution> || L::time_invariant));
+    std::same_as<F, OwnForm> ||
+    (detail::offers_form<L, F> && (L::time_invariant || !std::same_as<F, Convolution>));
 
 }  // namespace stepscan::inline STEPSCAN_ISA

@@ -210,13 +210,9 @@ class GlaLayer : public Layer<Self, S, Model, Model>, public GlaSettings<S, Valu
       next += x.rows * features;
       return SequenceView<S>(data, Index{x.rows}, 1, features);
     });
-    SequenceView<const S, Model> in(x.data, x.rows, 1, x.cols);
-    SequenceView<S, Model> out(y.data, y.rows, 1, y.cols);
-    in.batch_stride = x.stride;
-    out.batch_stride = y.stride;
     NoTapes tapes;
     run_equations(
-        m, state, tapes, in, out,
+        m, state, tapes, one_token(x), one_token(y),
         [](const auto& part, auto&, auto& own, const auto& from, const auto& to) {
           part.step(own, from.frame(0), to.frame(0));
         },

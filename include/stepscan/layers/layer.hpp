@@ -169,15 +169,14 @@ struct NoState {
 
 /// What every layer and plan offers to those who run it.
 template <class L>
-concept SequenceLayer = requires(const L& layer) {
+concept SequenceLayer = std::semiregular<typename L::State> && requires(const L& layer) {
   typename L::scalar_type;
   typename L::State;
   typename L::DefaultForm;
   { layer.initial_state(Index{}) } -> std::same_as<typename L::State>;
   { layer.input_size() } -> std::convertible_to<Index>;
   { layer.output_size() } -> std::convertible_to<Index>;
-}
-&&std::semiregular<typename L::State>;
+};
 
 /// A layer that has an impulse response (see Layer::time_invariant): of these alone there is a Convolution form.
 template <class L>

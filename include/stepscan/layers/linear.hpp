@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cmath>
+#include <stepscan/layers/initialize.hpp>
 #include <stepscan/layers/stateless.hpp>
 #include <stepscan/ops/linear.hpp>
 
@@ -56,15 +56,11 @@ void linear_scan(MatrixView<const S, Outputs, Inputs> weight, const S* bias, Seq
     clear_padding(x, y);
   } else {
     const Workspace::Scope scope(workspace);
-    const Index count = packed_size<S>(weight.rows, weight.cols);
-    S* panels = workspace.template take<S>(count);
-    std::fill_n(panels, count, S{0});
-    pack_rows<S>(panels, weight.cols, weight, 0);
     S* offsets = workspace.template take<S>(weight.rows);
     std::fill_n(offsets, Index{weight.rows}, S{0});
     if (bias != nullptr) std::copy_n(bias, Index{weight.rows}, offsets);
     join_members(x, y);
-    linear_tokens(PanelsView<S, Outputs, Inputs>{panels, weight.rows, weight.cols}, offsets, x, y);
+    linear_tokens(packed<S, Outputs, Inputs>(weight, workspace), offsets, x, y);
   }
 }
 
@@ -98,14 +94,7 @@ class Linear : public StatelessLayer<Linear<S, Inputs, Outputs, WithBias>, S, In
   }
 
   /// Uniform in +-1 / sqrt(inputs), as PyTorch does.
-  void initialize(Random& random) {
-    const double bound = 1.0 / std::sqrt(static_cast<double>(input_size()));
-    for_each_tensor(
-        [&](const Path&, auto& tensor) {
-          for (S& value : tensor) value = static_cast<S>(random.uniform(-bound, bound));
-        },
-        *this);
-  }
+  void initialize(Random& random) { detail::fill_uniform(*this, input_size(), random); }
 
   [[nodiscard]] Index input_size() const noexcept { return weight.extent(1); }
   [[nodiscard]] Index output_size() const noexcept { return weight.extent(0); }

@@ -2,6 +2,7 @@
 
 #include <stepscan/kernels/gemm.hpp>
 #include <stepscan/layers/linear.hpp>
+#include <stepscan/layers/stateless_backward.hpp>
 #include <stepscan/ops/tokens.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
@@ -36,20 +37,9 @@ void linear_backward(MatrixView<const S> weight, SequenceView<const S> x, Sequen
 
 /// Keeps a view of x alone.
 template <Scalar S, Index Inputs, Index Outputs, bool WithBias>
-struct Training<Linear<S, Inputs, Outputs, WithBias>> {
+struct Training<Linear<S, Inputs, Outputs, WithBias>> : detail::InputTraining<Linear<S, Inputs, Outputs, WithBias>> {
   using L = Linear<S, Inputs, Outputs, WithBias>;
-
-  struct Tape {
-    SequenceView<const S, Inputs> x;
-    Workspace workspace;
-  };
-
-  template <class Form>
-  static void forward(const L& layer, const Form& form, NoState& state, SequenceView<const S, Inputs> x,
-                      SequenceView<S, Outputs> y, Tape& tape) {
-    tape.x = x;
-    layer.scan(state, x, y, tape.workspace, form);
-  }
+  using Tape = typename detail::InputTraining<L>::Tape;
 
   static void backward(const L& layer, Tape& tape, SequenceView<const S, Outputs> dy, const NoState&, L& gradient,
                        SequenceView<S, Inputs> dx, NoState&) {

@@ -51,12 +51,4 @@ struct LinearSystemTraining {
   }
 };
 
-/// to(f, n) += value.
-template <class Tensors>
-void add_complex(Tensors& to, Index f, Index n, std::complex<double> value) noexcept {
-  using S = typename std::remove_cvref_t<decltype(to.re)>::value_type;
-  to.re(f, n) += static_cast<S>(value.real());
-  to.im(f, n) += static_cast<S>(value.imag());
-}
-
 }  // namespace stepscan::inline STEPSCAN_ISA::detail

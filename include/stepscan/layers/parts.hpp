@@ -13,6 +13,9 @@ constexpr Index static_total(std::initializer_list<Index> sizes) {
   return total;
 }
 
+template <class L>
+inline constexpr bool is_stateless{L::keeps_time && std::same_as<typename L::State, NoState>};
+
 }  // namespace detail
 
 /// Layers without state side by side, each on its own part of the features:
@@ -29,8 +32,7 @@ class Parts : public StatelessLayer<Parts<First, Rest...>, typename First::scala
   static constexpr Index Outputs = detail::static_total({First::static_outputs, Rest::static_outputs...});
   static_assert((std::same_as<S, typename Rest::scalar_type> && ...),
                 "stepscan: the layers of a Parts have one scalar type");
-  static_assert((std::same_as<typename First::State, NoState> && ... &&
-                 std::same_as<typename Rest::State, NoState>)&&(First::keeps_time && ... && Rest::keeps_time),
+  static_assert((detail::is_stateless<First> && ... && detail::is_stateless<Rest>),
                 "stepscan: the layers of a Parts have no state");
 
  public:
@@ -38,9 +40,7 @@ class Parts : public StatelessLayer<Parts<First, Rest...>, typename First::scala
 
   std::tuple<First, Rest...> layers;
 
-  static constexpr auto fields() requires(Tree<First>&&...&& Tree<Rest>) {
-    return std::tuple{Field{"", &Parts::layers}};
-  }
+  static constexpr auto fields() requires(Trees<First, Rest...>) { return std::tuple{Field{"", &Parts::layers}}; }
 
   Parts() = default;
   explicit Parts(First first, Rest... rest) : layers(std::move(first), std::move(rest)...) {}

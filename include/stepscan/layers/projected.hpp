@@ -21,6 +21,9 @@ using ProjectionBefore = Linear<typename Scan::scalar_type, Dynamic, Scan::stati
 template <class Scan>
 using ProjectionBehind = Linear<typename Scan::scalar_type, Scan::static_outputs, Dynamic, false>;
 
+template <class... Ls>
+concept MadeOfSizes = (std::constructible_from<Ls, Index, Index> && ...);
+
 /// The states of a Projected's layers.
 template <class... Gates, class State>
 [[nodiscard]] auto projected_states(NoState& none, State& scan) noexcept {
@@ -72,7 +75,7 @@ class Projected : public Layer<Projected<Scan, InProj, OutProj, Gates...>, typen
   Scan scan_layer;
   OutProj out_proj;
 
-  static constexpr auto fields() requires(Tree<InProj>&& Tree<Scan>&& Tree<OutProj> && (Tree<Gates> && ...)) {
+  static constexpr auto fields() requires(Trees<InProj, Scan, OutProj, Gates...>) {
     const Field before{"in_proj", &Projected::in_proj};
     const Field scan{"scan", &Projected::scan_layer};
     const Field behind{"out_proj", &Projected::out_proj};
@@ -94,8 +97,7 @@ class Projected : public Layer<Projected<Scan, InProj, OutProj, Gates...>, typen
     check_sizes();
   }
   /// Projections of these sizes around the scan, all zero.
-  Projected(Index inputs, Scan scan, Index outputs, Gates... activations) requires(
-      std::constructible_from<InProj, Index, Index>&& std::constructible_from<OutProj, Index, Index>)
+  Projected(Index inputs, Scan scan, Index outputs, Gates... activations) requires(detail::MadeOfSizes<InProj, OutProj>)
       : in_proj(inputs, scan.input_size()),
         gates(std::move(activations)...),
         scan_layer(std::move(scan)),
@@ -103,8 +105,12 @@ class Projected : public Layer<Projected<Scan, InProj, OutProj, Gates...>, typen
     check_sizes();
   }
 
+  /// Every part as it initialises itself, and the projection of gates as the scan says, where it does.
   void initialize(Random& random) {
     in_proj.initialize(random);
+    if constexpr (requires { scan_layer.initialize_gates(in_proj, random); }) {
+      scan_layer.initialize_gates(in_proj, random);
+    }
     std::apply([&](auto&... gate) { (gate.initialize(random), ...); }, gates);
     scan_layer.initialize(random);
     out_proj.initialize(random);

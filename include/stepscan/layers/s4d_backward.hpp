@@ -18,7 +18,7 @@ struct S4dParameters {
       const DiscreteMode d = discretize(a, dt, layer.options.discretization);
       const ModeCotangent from =
           discretize_backward(a, dt, layer.options.discretization, {g.of_a(n), std::conj(layer.weight(f, n)) * dc});
-      add_complex(gradient.C, f, n, std::conj(d.input) * dc);
+      add_complex(gradient.C, std::conj(d.input) * dc, f, n);
       gradient.log_A_real(f, n) += static_cast<S>(a.real() * from.lambda.real());
       gradient.A_im(f, n) += static_cast<S>(from.lambda.imag());
       ddt += from.dt;

@@ -13,7 +13,7 @@ struct S5Parameters {
     using S = typename L::scalar_type;
     const double dt = layer.step_size(p);
     const ModeCotangent g = discretize_backward(layer.eigenvalue(p), dt, layer.options.discretization, d);
-    add_to_complex(gradient.Lambda, layer.clips(p) ? std::complex<double>(0, g.lambda.imag()) : g.lambda, p);
+    add_complex(gradient.Lambda, layer.clips(p) ? std::complex<double>(0, g.lambda.imag()) : g.lambda, p);
     gradient.log_step[p] += static_cast<S>(g.dt * dt);
   }
 };

@@ -2,8 +2,8 @@
 
 #include <cmath>
 #include <numbers>
-#include <stepscan/layers/planes_tensor.hpp>
 #include <stepscan/layers/layer.hpp>
+#include <stepscan/layers/planes_tensor.hpp>
 #include <stepscan/layers/schedule.hpp>
 #include <stepscan/layers/step_bias.hpp>
 #include <stepscan/ops/selective_scan.hpp>
@@ -96,13 +96,8 @@ class SelectiveScanLayer : public Layer<Self, S, Dynamic, Features> {
   [[nodiscard]] const Self& self() const noexcept { return static_cast<const Self&>(*this); }
 
   void run_step(State& state, MatrixView<const S> x, MatrixView<S, Dynamic, Features> y) const noexcept {
-    const auto token = [](const auto& rows) {
-      SequenceView<std::remove_pointer_t<decltype(rows.data)>> sequence(rows.data, rows.rows, 1, Index{rows.cols});
-      sequence.batch_stride = rows.stride;
-      return sequence;
-    };
-    selective_scan_step<Math, S>(self().parameters(), self().shape().slice(token(x)), planes_data(state.h), token(y),
-                                 state.scratch.data());
+    selective_scan_step<Math, S>(self().parameters(), self().shape().slice(one_token(x)), planes_data(state.h),
+                                 one_token(y), state.scratch.data());
   }
 
   template <class Form>

@@ -72,11 +72,7 @@ class SoftmaxScan : public Layer<SoftmaxScan<S, Heads, ValueDim, Default>, S,
 
   void run_step(State& state, MatrixView<const S, Dynamic, Inputs> x,
                 MatrixView<S, Dynamic, Outputs> y) const noexcept {
-    SequenceView<const S> token(x.data, x.rows, 1, Index{x.cols});
-    SequenceView<S> out(y.data, y.rows, 1, Index{y.cols});
-    token.batch_stride = x.stride;
-    out.batch_stride = y.stride;
-    softmax_scan_step(inputs(token), state.view(), out);
+    softmax_scan_step<S>(inputs(one_token(x)), state.view(), one_token(y));
   }
 
   template <class Form>

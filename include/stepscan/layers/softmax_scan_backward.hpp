@@ -2,6 +2,7 @@
 
 #include <stepscan/layers/softmax_scan.hpp>
 #include <stepscan/ops/softmax_scan_backward.hpp>
+#include <stepscan/ops/tokens.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
@@ -27,14 +28,11 @@ struct Training<SoftmaxScan<S, Heads, ValueDim, Default>> {
     tape.x = x;
     tape.schedule = detail::schedule_of(form);
     tape.start = state;
-    resize(tape.y, x.batch, x.time, layer.output_size());
-    resize(tape.lse, x.batch, x.time, layer.heads());
+    resize(tape.y, {x.batch, x.time, layer.output_size()});
+    resize(tape.lse, {x.batch, x.time, layer.heads()});
     const SequenceView<S> kept(tape.y);
     softmax_scan<S>(layer.inputs(x), state.view(), kept, tape.lse, tape.schedule, tape.workspace);
-    for (Index b = 0; b < y.batch; ++b) {
-      for (Index t = 0; t < x.length(b); ++t) std::copy_n(kept.token(b, t), Index{y.features}, y.token(b, t));
-    }
-    clear_padding(x, y);
+    copy_tokens<S>(x, kept, y);
   }
 
   static void backward(const L& layer, Tape& tape, SequenceView<const S, L::Outputs> dy, const State& dstate_end, L&,
@@ -44,12 +42,6 @@ struct Training<SoftmaxScan<S, Heads, ValueDim, Default>> {
     softmax_scan_backward<S>(layer.inputs(tape.x), tape.start.view(),
                              {tape.y, tape.lse, dy, {}, layer.logits(to), layer.values(to)}, dstate_start.view(),
                              tape.schedule, tape.workspace);
-  }
-
- private:
-  static void resize(Tensor<S, Dynamic, Dynamic, Dynamic>& tensor, Index batch, Index time, Index features) {
-    const std::array<Index, 3> shape{batch, time, features};
-    if (tensor.shape() != shape) tensor = Tensor<S, Dynamic, Dynamic, Dynamic>(shape);
   }
 };
 

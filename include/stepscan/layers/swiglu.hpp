@@ -165,10 +165,9 @@ class GluFeedForward : public GluLayer<GluFeedForward<S, Features, Hidden, Funct
     S* gate_up = zeros(packed_size<S>(2 * hidden, features));
     pack_rows<S>(gate_up, features, MatrixView<const S>(w_gate.weight), 0);
     pack_rows<S>(gate_up, features, MatrixView<const S>(w_up.weight), hidden);
-    S* down = zeros(packed_size<S>(features, hidden));
-    pack_rows<S>(down, hidden, MatrixView<const S>(w_down.weight), 0);
     const S* none = zeros(std::max(2 * hidden, features));
-    f(GluPanels<S, Features, Hidden>{{gate_up, 2 * hidden, features}, {down, features, hidden}, none});
+    f(GluPanels<S, Features, Hidden>{
+        {gate_up, 2 * hidden, features}, packed<S, Features, Hidden>(w_down.weight, workspace), none});
   }
 };
 

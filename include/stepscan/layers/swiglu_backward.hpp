@@ -1,6 +1,7 @@
 #pragma once
 
 #include <stepscan/kernels/gemm.hpp>
+#include <stepscan/layers/stateless_backward.hpp>
 #include <stepscan/layers/swiglu.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
@@ -10,21 +11,11 @@ namespace stepscan::inline STEPSCAN_ISA {
 ///   dg = f'(g) u dh,   du = f(g) dh,   dx = w_gate^T dg + w_up^T du
 ///   dw_down = sum_t dy h^T,   dw_gate = sum_t dg x^T,   dw_up = sum_t du x^T
 template <Scalar S, Index Features, Index Hidden, class Function>
-struct Training<GluFeedForward<S, Features, Hidden, Function>> {
+struct Training<GluFeedForward<S, Features, Hidden, Function>>
+    : detail::InputTraining<GluFeedForward<S, Features, Hidden, Function>> {
   using L = GluFeedForward<S, Features, Hidden, Function>;
   using State = typename L::State;
-
-  struct Tape {
-    SequenceView<const S> x;
-    Workspace workspace;
-  };
-
-  template <class Form>
-  static void forward(const L& layer, const Form& form, State& state, SequenceView<const S, Features> x,
-                      SequenceView<S, Features> y, Tape& tape) {
-    tape.x = x;
-    layer.scan(state, x, y, tape.workspace, form);
-  }
+  using Tape = typename detail::InputTraining<L>::Tape;
 
   static void backward(const L& layer, Tape& tape, SequenceView<const S, Features> dy, const State&, L& gradient,
                        SequenceView<S, Features> dx, State&) {

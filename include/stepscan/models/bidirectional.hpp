@@ -61,7 +61,7 @@ class Bidirectional : public Layer<Bidirectional<Forward, Backward>, typename Fo
   Forward forward_layer;
   Backward backward_layer;
 
-  static constexpr auto fields() requires(Tree<Forward>&& Tree<Backward>) {
+  static constexpr auto fields() requires(Trees<Forward, Backward>) {
     return std::tuple{Field{"forward", &Bidirectional::forward_layer},
                       Field{"backward", &Bidirectional::backward_layer}};
   }
@@ -189,8 +189,8 @@ struct Training<Bidirectional<Forward, Backward>> {
                       SequenceView<const S, L::static_inputs> x, SequenceView<S, L::static_outputs> y, Tape& tape) {
     tape.x = x;
     layer.forward_layer.forward(state.forward, x, layer.forward_part(y), tape.forward, form);
-    resize(tape.reversed_x, x, x.features);
-    resize(tape.reversed_y, x, layer.backward_layer.output_size());
+    resize(tape.reversed_x, {x.batch, x.time, x.features});
+    resize(tape.reversed_y, {x.batch, x.time, layer.backward_layer.output_size()});
     reverse_into<S>(x, 0, tape.reversed_x);
     layer.backward_layer.forward(state.backward, with_lengths<const S, L::static_inputs>(tape, tape.reversed_x),
                                  SequenceView<S, Backward::static_outputs>(tape.reversed_y), tape.backward, form);
@@ -204,7 +204,7 @@ struct Training<Bidirectional<Forward, Backward>> {
                        typename L::State& dstate_start) {
     layer.forward_layer.backward(tape.forward, layer.forward_part(dy), dstate_end.forward, gradient.forward_layer, dx,
                                  dstate_start.forward);
-    resize(tape.reversed_dx, tape.x, tape.x.features);
+    resize(tape.reversed_dx, {tape.x.batch, tape.x.time, tape.x.features});
     reverse_into<S>(with_lengths<const S>(tape, layer.backward_part(dy)), 0, tape.reversed_y);
     layer.backward_layer.backward(tape.backward,
                                   SequenceView<const S, Backward::static_outputs>(std::as_const(tape.reversed_y)),
@@ -214,12 +214,6 @@ struct Training<Bidirectional<Forward, Backward>> {
   }
 
  private:
-  template <class View>
-  static void resize(Sequence& sequence, const View& like, Index features) {
-    const typename Sequence::Shape shape{like.batch, like.time, features};
-    if (sequence.shape() != shape) sequence = Sequence(shape);
-  }
-
   /// A sequence whose padding is that of x.
   template <class T, Index F = Dynamic, class From>
   static SequenceView<T, F> with_lengths(const Tape& tape, const From& sequence) {

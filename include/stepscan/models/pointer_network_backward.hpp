@@ -65,19 +65,16 @@ struct Training<PointerNetwork<S>> {
     network.encoder.backward(tape.encoder, dmemory.slice(0, x.time), dstate, gradient.encoder, dx, dstart);
 
     for (Index b = 0; b < x.batch; ++b) {
-      if (network.terminal()) add(gradient.end.data(), dmemory.token(b, x.time), network.hidden());
+      if (network.terminal()) add_scaled<S>(1, dmemory.token(b, x.time), gradient.end.data(), network.hidden());
       for (Index i = 0; i < lesson.lengths[static_cast<std::size_t>(b)]; ++i) {
         const auto before = static_cast<std::size_t>(b * queries.time + i - 1);
-        add(i == 0 ? gradient.go.data() : dx.token(b, lesson.targets[before]), dinputs.token(b, i), x.features);
+        S* const to = i == 0 ? gradient.go.data() : dx.token(b, lesson.targets[before]);
+        add_scaled<S>(1, dinputs.token(b, i), to, x.features);
       }
     }
   }
 
  private:
-  static void add(S* to, const S* values, Index count) noexcept {
-    for (Index f = 0; f < count; ++f) to[f] += values[f];
-  }
-
   /// What is given, and what comes through the loss: -dloss / count at every target.
   static SequenceView<const S> cotangent_of_log_probs(const PointerLesson<S>& lesson,
                                                       const PointerLessonCotangents<S>& d, Workspace& workspace) {

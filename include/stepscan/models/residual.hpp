@@ -44,7 +44,7 @@ class Residual : public Layer<Residual<Layers...>, typename Sequential<Layers...
 
   Inner inner;
 
-  static constexpr auto fields() requires(Tree<Layers>&&...) { return std::tuple{Field{"", &Residual::inner}}; }
+  static constexpr auto fields() requires(Trees<Layers...>) { return std::tuple{Field{"", &Residual::inner}}; }
 
   Residual() = default;
   /// Throws ShapeError when sizes do not fit.

@@ -44,7 +44,7 @@ class Sequential : public Layer<Sequential<First, Rest...>, typename First::scal
 
   List layers;
 
-  static constexpr auto fields() requires(Tree<First>&&...&& Tree<Rest>) {
+  static constexpr auto fields() requires(Trees<First, Rest...>) {
     return std::tuple{Field{"", &Sequential::layers}};
   }
 

@@ -91,21 +91,15 @@ template <class Lanes, class T, std::size_t P>
 }
 
 template <Scalar S, std::size_t P>
-struct DiagonalScan {
+struct DiagonalScan : InAffineSlots<DiagonalAffine<S, P>, S, P> {
   static constexpr bool keeps_local = false;
 
   Planes<SequenceView<const S>, P> a;
   Planes<SequenceView<const S>, P> v;
   Planes<SequenceView<S>, P> h;
-  AffineSlots<S, P> slots;
 
   [[nodiscard]] Index length(Index s) const noexcept { return v[0].length(s); }
   [[nodiscard]] DiagonalAffine<S, P> monoid() const noexcept { return {h[0].features}; }
-  [[nodiscard]] auto element(Index s, Index i) const noexcept {
-    return slots.template element<typename DiagonalAffine<S, P>::Element>(s, i);
-  }
-  [[nodiscard]] Planes<S*, P> state(Index s, Index i) const noexcept { return slots.state(s, i); }
-  void finish(Index s, Index i) const noexcept { slots.finish(s, i); }
 
   void summarise(const ScanJob& job, const typename DiagonalAffine<S, P>::Element& element) const noexcept {
     monoid().identity(element);
@@ -167,9 +161,9 @@ void affine_scan(const Planes<SequenceView<const S>, P>& a, const Planes<Sequenc
   const Workspace::Scope scope(workspace);
   constexpr Index planes = static_cast<Index>(P);
   const ScanGrid grid = detail::affine_grid<S>(v[0].batch, v[0].time, 3 * planes * size, schedule, Direction::forward);
-  const Index chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
+  const Index chunks = chunk_slots(grid, schedule);
   const AffineSlots<S, P> slots(workspace, grid.sequences, chunks, size, size, state);
-  run_scan(detail::DiagonalScan<S, P>{a, v, h, slots}, grid, schedule);
+  run_scan(detail::DiagonalScan<S, P>{{slots}, a, v, h}, grid, schedule);
   detail::clear_padding(v[0], h);
 }
 

@@ -9,7 +9,7 @@ namespace detail {
 /// The cotangent m that enters token t from behind becomes conj(a_t) (dh_t + m): an affine scan from the last token to
 /// the first, over the elements (conj(a_t), conj(a_t) dh_t).
 template <Scalar S, std::size_t P>
-struct DiagonalScanBackward {
+struct DiagonalScanBackward : InAffineSlots<DiagonalAffine<S, P>, S, P> {
   static constexpr bool keeps_local = false;
 
   Planes<SequenceView<const S>, P> a;
@@ -18,15 +18,9 @@ struct DiagonalScanBackward {
   Planes<SequenceView<const S>, P> dh;
   Planes<SequenceView<S>, P> da;
   Planes<SequenceView<S>, P> dv;
-  AffineSlots<S, P> slots;
 
   [[nodiscard]] Index length(Index s) const noexcept { return dh[0].length(s); }
   [[nodiscard]] DiagonalAffine<S, P> monoid() const noexcept { return {h[0].features}; }
-  [[nodiscard]] auto element(Index s, Index i) const noexcept {
-    return slots.template element<typename DiagonalAffine<S, P>::Element>(s, i);
-  }
-  [[nodiscard]] Planes<S*, P> state(Index s, Index i) const noexcept { return slots.state(s, i); }
-  void finish(Index s, Index i) const noexcept { slots.finish(s, i); }
 
   void summarise(const ScanJob& job, const typename DiagonalAffine<S, P>::Element& element) const noexcept {
     monoid().identity(element);
@@ -96,9 +90,9 @@ void affine_scan_backward(const Planes<SequenceView<const S>, P>& a, const Plane
   const Workspace::Scope scope(workspace);
   constexpr Index planes = static_cast<Index>(P);
   const ScanGrid grid = detail::affine_grid<S>(batch, dh[0].time, 5 * planes * size, schedule, Direction::backward);
-  const Index chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
+  const Index chunks = chunk_slots(grid, schedule);
   const AffineSlots<S, P> slots(workspace, grid.sequences, chunks, size, size, dstate);
-  run_scan(detail::DiagonalScanBackward<S, P>{a, h, start, dh, da, dv, slots}, grid, schedule);
+  run_scan(detail::DiagonalScanBackward<S, P>{{slots}, a, h, start, dh, da, dv}, grid, schedule);
   detail::clear_padding(dh[0], da);
   detail::clear_padding(dh[0], dv);
 }

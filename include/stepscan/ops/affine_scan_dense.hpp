@@ -37,7 +37,7 @@ class DenseScratch {
 };
 
 template <Scalar S, std::size_t P>
-struct DenseScan {
+struct DenseScan : InAffineSlots<DenseAffine<S, P>, S, P> {
   static constexpr bool keeps_local = false;
   using Monoid = DenseAffine<S, P>;
 
@@ -45,16 +45,10 @@ struct DenseScan {
   Planes<SequenceView<const S>, P> a;
   Planes<SequenceView<const S>, P> v;
   Planes<SequenceView<S>, P> h;
-  AffineSlots<S, P> slots;
   DenseScratch<S, P> scratch;
 
   [[nodiscard]] Index length(Index s) const noexcept { return v[0].length(s); }
   [[nodiscard]] Monoid monoid() const noexcept { return algebra; }
-  [[nodiscard]] auto element(Index s, Index i) const noexcept {
-    return slots.template element<typename Monoid::Element>(s, i);
-  }
-  [[nodiscard]] Planes<S*, P> state(Index s, Index i) const noexcept { return slots.state(s, i); }
-  void finish(Index s, Index i) const noexcept { slots.finish(s, i); }
 
   /// Starts in the one of two places from which the last product lands in `element`.
   void summarise(const ScanJob& job, const typename Monoid::Element& element) const noexcept {
@@ -111,10 +105,10 @@ void affine_scan_dense(Index rows, const Planes<SequenceView<const S>, P>& a, co
   constexpr Index planes = static_cast<Index>(P);
   const Index numbers = planes * (rows * rows + 2 * size);
   const ScanGrid grid = detail::affine_grid<S>(batch, v[0].time, numbers, schedule, Direction::forward);
-  const Index chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
+  const Index chunks = chunk_slots(grid, schedule);
   const AffineSlots<S, P> slots(workspace, batch, chunks, rows * rows, size, state);
   const detail::DenseScratch<S, P> scratch(workspace, grid.workers, algebra);
-  run_scan(detail::DenseScan<S, P>{algebra, a, v, h, slots, scratch}, grid, schedule);
+  run_scan(detail::DenseScan<S, P>{{slots}, algebra, a, v, h, scratch}, grid, schedule);
   detail::clear_padding(v[0], h);
 }
 

@@ -8,7 +8,7 @@ namespace detail {
 
 /// The cotangent m that enters token t from behind becomes A_t^H (dh_t + m).
 template <Scalar S, std::size_t P>
-struct DenseScanBackward {
+struct DenseScanBackward : InAffineSlots<DenseAffine<S, P>, S, P> {
   static constexpr bool keeps_local = false;
   using Monoid = DenseAffine<S, P>;
 
@@ -19,16 +19,10 @@ struct DenseScanBackward {
   Planes<SequenceView<const S>, P> dh;
   Planes<SequenceView<S>, P> da;
   Planes<SequenceView<S>, P> dv;
-  AffineSlots<S, P> slots;
   DenseScratch<S, P> scratch;
 
   [[nodiscard]] Index length(Index s) const noexcept { return dh[0].length(s); }
   [[nodiscard]] Monoid monoid() const noexcept { return algebra; }
-  [[nodiscard]] auto element(Index s, Index i) const noexcept {
-    return slots.template element<typename Monoid::Element>(s, i);
-  }
-  [[nodiscard]] Planes<S*, P> state(Index s, Index i) const noexcept { return slots.state(s, i); }
-  void finish(Index s, Index i) const noexcept { slots.finish(s, i); }
 
   /// Element (B, c) of the tokens behind, then token t: (A_t^H B, A_t^H (c + dh_t)).
   void summarise(const ScanJob& job, const typename Monoid::Element& element) const noexcept {
@@ -58,10 +52,7 @@ struct DenseScanBackward {
   [[nodiscard]] Index size() const noexcept { return algebra.rows * algebra.cols; }
 
   void add_to(const Planes<const S*, P>& x, const Planes<S*, P>& y) const noexcept {
-    for (std::size_t k = 0; k < P; ++k) {
-      for_each_lanes<S>(
-          size(), [&](Index i, auto lanes) { lanes.store(y[k] + i, lanes.load(y[k] + i) + lanes.load(x[k] + i)); });
-    }
+    for (std::size_t k = 0; k < P; ++k) add_scaled(S{1}, x[k], y[k], size());
   }
 
   /// da = g h^H
@@ -102,10 +93,10 @@ void affine_scan_dense_backward(Index rows, const Planes<SequenceView<const S>, 
   constexpr Index planes = static_cast<Index>(P);
   const Index numbers = planes * (2 * rows * rows + 3 * size);
   const ScanGrid grid = detail::affine_grid<S>(batch, dh[0].time, numbers, schedule, Direction::backward);
-  const Index chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
+  const Index chunks = chunk_slots(grid, schedule);
   const AffineSlots<S, P> slots(workspace, batch, chunks, rows * rows, size, dstate);
   const detail::DenseScratch<S, P> scratch(workspace, grid.workers, algebra);
-  run_scan(detail::DenseScanBackward<S, P>{algebra, a, h, start, dh, da, dv, slots, scratch}, grid, schedule);
+  run_scan(detail::DenseScanBackward<S, P>{{slots}, algebra, a, h, start, dh, da, dv, scratch}, grid, schedule);
   detail::clear_padding(dh[0], da);
   detail::clear_padding(dh[0], dv);
 }

@@ -2,6 +2,7 @@
 
 #include <stepscan/kernels/gemm.hpp>
 #include <stepscan/ops/affine_scan_gated.hpp>
+#include <stepscan/ops/tokens.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
@@ -10,7 +11,7 @@ namespace detail {
 /// The cotangent m that enters token t from behind becomes decay_t (dy_t + m). A chunk's cotangents of pre-activations
 /// are multiplied back to those of its inputs while they are in the cache.
 template <class Cell, Scalar S>
-struct GatedAffineBackward {
+struct GatedAffineBackward : InAffineSlots<DiagonalAffine<S>, S, 1> {
   static constexpr bool keeps_local = false;
 
   PanelsView<S> transposed;  ///< W^T [inputs, gates * hidden]
@@ -20,15 +21,9 @@ struct GatedAffineBackward {
   SequenceView<const S> dy;
   SequenceView<S> dpre;
   SequenceView<S> dx;
-  AffineSlots<S, 1> slots;
 
   [[nodiscard]] Index length(Index s) const noexcept { return dpre.length(s); }
   [[nodiscard]] DiagonalAffine<S> monoid() const noexcept { return {trace.h.features}; }
-  [[nodiscard]] auto element(Index s, Index i) const noexcept {
-    return slots.template element<typename DiagonalAffine<S>::Element>(s, i);
-  }
-  [[nodiscard]] Planes<S*, 1> state(Index s, Index i) const noexcept { return slots.state(s, i); }
-  void finish(Index s, Index i) const noexcept { slots.finish(s, i); }
 
   void summarise(const ScanJob& job, const typename DiagonalAffine<S>::Element& element) const noexcept {
     const Index hidden = trace.h.features;
@@ -66,15 +61,6 @@ struct GatedAffineBackward {
   }
 };
 
-/// out [cols] += the sum of the rows of x.
-template <Scalar S>
-void add_column_sums(MatrixView<const S> x, S* out) noexcept {
-  for (Index r = 0; r < x.rows; ++r) {
-    for_each_lanes<S>(
-        x.cols, [&](Index c, auto lanes) { lanes.store(out + c, lanes.load(out + c) + lanes.load(x.row(r) + c)); });
-  }
-}
-
 }  // namespace detail
 
 /// The backward pass of gated_affine_scan. trace and `start` are its pre-activations, outputs and initial state; dh
@@ -88,19 +74,17 @@ void gated_affine_backward(MatrixView<const S> weight, const GatedAffineTrace<S>
                            Workspace& workspace) {
   const Workspace::Scope scope(workspace);
   const Index width = weight.rows, inputs = weight.cols, hidden = dh.cols;
-  S* panels = workspace.take<S>(packed_size<S>(inputs, width));
-  std::fill_n(panels, packed_size<S>(inputs, width), S{0});
-  pack_transposed<S>(panels, width, weight, 0);
+  const PanelsView<S> transposed = packed_transpose<S>(weight, workspace);
   S* zeros = workspace.take<S>(inputs);
   std::fill_n(zeros, inputs, S{0});
   dpre.lengths = x.lengths;
   dpre.start = x.start;
   const ScanGrid grid =
       detail::hoisted_affine_grid<S>(x.batch, x.time, 2 * width, inputs, schedule, Direction::backward);
-  const Index chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
+  const Index chunks = chunk_slots(grid, schedule);
   const AffineSlots<S, 1> slots(workspace, x.batch, chunks, hidden, hidden, {dh});
-  run_scan(detail::GatedAffineBackward<Cell, S>{{panels, inputs, width}, zeros, trace, start, dy, dpre, dx, slots},
-           grid, schedule);
+  run_scan(detail::GatedAffineBackward<Cell, S>{{slots}, transposed, zeros, trace, start, dy, dpre, dx}, grid,
+           schedule);
   clear_padding(x, dx);
 
   // One product for all tokens where they lie one behind the other, otherwise one per batch member; each gate's share
@@ -112,7 +96,7 @@ void gated_affine_backward(MatrixView<const S> weight, const GatedAffineTrace<S>
       if (tokens.rows == 0) return;
       const MatrixView<const S> own = cotangents.middle_cols(g * hidden, hidden);
       gemm_add_left_transposed<S>(dweight.middle_rows(g * hidden, hidden), own, tokens);
-      detail::add_column_sums<S>(own, dbias + g * hidden);
+      add_rows_to<S>(own, dbias + g * hidden);
     };
     if (joined) {
       add({x.data, x.batch * x.time, inputs, x.time_stride}, {dpre.data, x.batch * x.time, width, dpre.time_stride});

@@ -111,6 +111,7 @@ struct AttentionScan {
     for_each_row_group(pattern, block, keys, visibility, [&](Index first, Index end, TokenRange seen) {
       for (Index i = first; i < end; ++i) {
         S* const row = tile.scores.row(i);
+        add_distances(fold, in, block.head, block.position + i, seen, row);
         if (visibility == Visibility::partial) {
           hide_keys(pattern.row(block.head, block.position + i, seen.begin), row, seen.size());
         }

@@ -163,6 +163,7 @@ struct AttentionBackward {
     small_multiply<S>(factor<S>(q), tile_of(m.scaled_keys, n.key_dim), weights);
     small_multiply<S>(factor<S>(g), tile_of(m.transposed_values, n.value_dim), dscores);
     for (Index i = 0; i < count; ++i) {
+      add_distances(fold, in, block.head, block.position + i, keys, weights.row(i));
       if (visibility == Visibility::partial) {
         hide_keys(pattern.row(block.head, block.position + i, keys.begin), weights.row(i), keys.size());
       }
@@ -206,17 +207,15 @@ void attention_start_backward(const AttentionInputs<S>& in, const AttentionRows<
   using Fold = SoftmaxWeights<S>;
   const AttentionSizes& n = in.sizes;
   const AttentionStart<S>& start = in.start;
-  const auto add_scaled = [](S a, const S* x, S* y, Index count) {
-    if (x == nullptr || y == nullptr) return;
-    for_each_lanes<S>(
-        count, [&](Index i, auto lanes) { lanes.store(y + i, fma(Simd<S>(a), lanes.load(x + i), lanes.load(y + i))); });
+  const auto add = [](S a, const S* x, S* y, Index count) {
+    if (x != nullptr && y != nullptr) add_scaled(a, x, y, count);
   };
   const auto add_query = [&](Index b, Index t, Index h) {
     const S *const q = in.query(b, h, t), *const g = to.dy.token(b, t) + h * n.value_dim;
-    add_scaled(S{1}, g, start.of_head(dstart.added, h, n.value_dim), n.value_dim);
+    add(S{1}, g, start.of_head(dstart.added, h, n.value_dim), n.value_dim);
     if (!start.has_key()) return;
-    const S *const key = start.of_head(start.key, h, n.key_dim), *const value =
-                                                                     start.of_head(start.value, h, n.value_dim);
+    const S* const key = start.of_head(start.key, h, n.key_dim);
+    const S* const value = start.of_head(start.value, h, n.value_dim);
     const S logit =
         start.logits != nullptr ? Fold::unit(start.logits[h]) : Fold::unit(in.scale) * dot<S>(q, key, n.key_dim);
     const S p = std::exp2(logit - kept.maximum.token(b, t)[h]) * Fold::inverse(kept.sum.token(b, t)[h]);
@@ -224,9 +223,9 @@ void attention_start_backward(const AttentionInputs<S>& in, const AttentionRows<
     const S pulled = value == nullptr ? S{0} : dot<S>(g, value, n.value_dim);
     const S ds = p * (pulled - detail::pulled_result(in, to, b, h, t) + c);
     if (dstart.logits != nullptr) dstart.logits[h] += ds;
-    add_scaled(in.scale * ds, key, to.dq.token(b, t) + h * n.key_dim, n.key_dim);
-    if (key != nullptr) add_scaled(in.scale * ds, q, start.of_head(dstart.key, h, n.key_dim), n.key_dim);
-    add_scaled(p, g, start.of_head(dstart.value, h, n.value_dim), n.value_dim);
+    add(in.scale * ds, key, to.dq.token(b, t) + h * n.key_dim, n.key_dim);
+    if (key != nullptr) add(in.scale * ds, q, start.of_head(dstart.key, h, n.key_dim), n.key_dim);
+    add(p, g, start.of_head(dstart.value, h, n.value_dim), n.value_dim);
   };
   for (Index b = 0; b < in.q.batch; ++b) {
     for (Index t = 0; t < in.q.length(b); ++t) {

@@ -107,6 +107,9 @@ template <class Fold, Scalar S>
     }
     for (Index h = 0; h < n.heads; ++h) {
       S *const weights = logits + h * key_tile, *const w = weighted + h * n.value_dim;
+      if (in.distance.slopes != nullptr) {
+        add_distance_bias<S>(fold.unit(in.distance.slopes[h]), in.distance.runs, {first, first + tile}, weights);
+      }
       const S before = maxima[h];
       S rescale;
       maxima[h] = fold.largest(weights, tile, before);

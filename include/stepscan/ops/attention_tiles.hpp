@@ -5,6 +5,7 @@
 #include <stepscan/kernels/dot.hpp>
 #include <stepscan/kernels/small_product.hpp>
 #include <stepscan/ops/attention_fold.hpp>
+#include <stepscan/ops/distance_bias.hpp>
 #include <stepscan/ops/key_pattern.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
@@ -58,6 +59,7 @@ struct AttentionInputs {
   AttentionStart<S> start{};
   Index position = 0;
   const Index* positions = nullptr;  ///< [batch], instead of one for all
+  DistanceBias<S> distance{};
 
   [[nodiscard]] Index position_of(Index b) const noexcept { return positions == nullptr ? position : positions[b]; }
   [[nodiscard]] const S* query(Index b, Index h, Index t) const noexcept { return q.token(b, t) + h * sizes.key_dim; }
@@ -135,6 +137,14 @@ void hide_keys(std::uint64_t seen, S* row, Index count) noexcept {
     std::fill_n(row + first, run, -std::numeric_limits<S>::infinity());
     hidden = first + run == mask_keys ? 0 : hidden >> (first + run) << (first + run);
   }
+}
+
+/// Adds to a row of logits, in a fold's unit, what the keys get by their distance from a query, if anything.
+template <class Fold, Scalar S>
+void add_distances(const Fold& fold, const AttentionInputs<S>& in, const AttentionHead& head, Index query,
+                   TokenRange keys, S* row) noexcept {
+  if (in.distance.slopes == nullptr) return;
+  add_distance_bias<S>(fold.unit(in.distance.slopes[head.head]), in.distance.runs_from(head.batch, query), keys, row);
 }
 
 /// Calls f(keys, visibility) for the tiles of keys that some of the queries see, without what lies outside their hull.

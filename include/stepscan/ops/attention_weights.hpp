@@ -23,6 +23,7 @@ void attention_weights(const Fold& fold, const Pattern& pattern, const Attention
     for (Index j = 0; j < keys; ++j) {
       row[j] = fold.unit(in.scale) * dot<S>(in.query(b, h, t), in.k.token(b, j) + head.kv_head * n.key_dim, n.key_dim);
     }
+    detail::add_distances(fold, in, head, in.position_of(b) + t, {0, keys}, row);
     for (Index j = 0; j < keys; j += mask_keys) {
       detail::hide_keys(pattern.row(head, in.position_of(b) + t, j), row + j, std::min(mask_keys, keys - j));
     }

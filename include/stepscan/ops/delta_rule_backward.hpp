@@ -46,8 +46,8 @@ struct DeltaBackwardTiles {
 /// The chunk's cotangents, from tiles that hold its forward quantities, the state S that entered it and the cotangent
 /// of the one that left it. With du = P^T dY + Kd dS_out, back substitution from the last token gives
 ///   de_i = beta_i du_i,   du_j -= N_ij de_i,   dbeta_i = du_i . e_i,   dN_ij = -de_i . u_j
-///   dv = de,   dP = tril(dY U^T),   dQd = dY S^T,   dKd = U dS_out^T,   dS = decay dS_out + Qd^T dY - sum_i b_i k_i
-///   de_i^T
+///   dv = de,   dP = tril(dY U^T),   dQd = dY S^T,   dKd = U dS_out^T
+///   dS = decay dS_out + Qd^T dY - sum_i b_i k_i de_i^T
 /// and the logarithm of a decay gets what passes through it: through Qd, Kd, the keys that ask, P, N and the state.
 template <Scalar S, class Decay>
 struct DeltaChunkBackward {
@@ -66,12 +66,13 @@ struct DeltaChunkBackward {
     const MatrixView<const S> u = op.written(b, h, tokens, tiles, state), s(state.matrix, keys, values);
     const MatrixView<const S> dout(dy.token(b, tokens.begin) + h * values, n, values, dy.time_stride);
     const MatrixView<S> ds(dstate.matrix, keys, values), across(own.transposed.data, values, n, own.transposed.stride);
-    const MatrixView<S> drows = own.drows.middle_rows(0, n), derrors = own.derrors.middle_rows(0, n);
+    const MatrixView<S> derrors = own.derrors.middle_rows(0, n);
     const MatrixView<S> dscores = pairs_of(own.dscores), dproducts = pairs_of(own.dproducts);
 
-    small_multiply<S>(transposed_factor<S>(tiles.scores_of(n)), dout, drows, {}, Part::upper);
-    small_multiply_add<S>(transposed_factor<S>(MatrixView<const S>(tiles.decayed_keys.middle_cols(0, n))), ds, drows);
-    substitute_back();
+    correct(dout, ds);
+    for (Index i = 0; i < n; ++i) {
+      op.dbeta.token(b, tokens.begin + i)[h] = dot(own.drows.row(i), tiles.errors.row(i), values);
+    }
 
     transpose<S>(dout, across);
     small_multiply<S>(factor<S>(s), across, own.into_q.middle_cols(0, n));
@@ -98,14 +99,26 @@ struct DeltaChunkBackward {
     op.policy.pull_back(b, h, tokens, {own.dlog_decay, nullptr});
   }
 
+  /// As DecayChunkBackward.
+  void carry(ColumnRange columns, const SequenceView<const S>& dy, const DecayState<S>& dstate) const noexcept {
+    op.prepare(b, h, tokens, tiles);
+    const MatrixView<const S> dout = columns_of(dy, b, h, tokens, columns, op.sizes.value_dim);
+    const MatrixView<S> ds = columns_of(dstate.matrix, columns, op.sizes);
+    correct(dout, ds);
+    move_state(ds, dout, own.derrors.middle_rows(0, n).middle_cols(0, columns.size()));
+  }
+
  private:
   [[nodiscard]] MatrixView<S> pairs_of(const MatrixView<S>& m) const noexcept { return {m.data, n, n, m.stride}; }
 
-  void substitute_back() const noexcept {
-    const Index values = op.sizes.value_dim;
+  /// du and de of some columns, from these of dY and dS_out.
+  void correct(MatrixView<const S> dout, MatrixView<S> ds) const noexcept {
+    const Index columns = dout.cols;
+    const MatrixView<S> drows = own.drows.middle_rows(0, n).middle_cols(0, columns);
+    small_multiply<S>(transposed_factor<S>(tiles.scores_of(n)), dout, drows, {}, Part::upper);
+    small_multiply_add<S>(transposed_factor<S>(MatrixView<const S>(tiles.decayed_keys.middle_cols(0, n))), ds, drows);
     for (Index i = n - 1; i >= 0; --i) {
-      op.dbeta.token(b, tokens.begin + i)[h] = dot(own.drows.row(i), tiles.errors.row(i), values);
-      for_each_lanes<S>(values, [&](Index c, auto lanes) {
+      for_each_lanes<S>(columns, [&](Index c, auto lanes) {
         const Simd<S> error = Simd<S>(tiles.beta[i]) * lanes.load(own.drows.row(i) + c);
         lanes.store(own.derrors.row(i) + c, error);
         for (Index j = 0; j < i; ++j) {
@@ -172,8 +185,8 @@ struct DeltaChunkBackward {
     small_multiply_add<S>(transposed_factor<S>(products), k, dk, Part::upper);
   }
 
-  /// Back through x' = factor x / l, l = sqrt(|x|^2 + eps) where lengths are taken: dx = factor (dx' - x (x . dx') /
-  /// l^2) / l.
+  /// Back through x' = factor x / l, l = sqrt(|x|^2 + eps) where lengths are taken:
+  ///   dx = factor (dx' - x (x . dx') / l^2) / l
   void unscale(const S* x, S factor, const S* from, S* out) const noexcept {
     const Index keys = op.sizes.key_dim;
     const S length = op.length_of(x);

@@ -2,8 +2,7 @@
 
 #include <stepscan/ops/diagonal_operators.hpp>
 
-/// The impulse response of diagonal systems, K[l] = Re sum_n c a^l b, l = 0 ... L - 1, without the skip. With l = r S +
-/// s
+/// The impulse response of diagonal systems, K[l] = Re sum_n c a^l b, l = 0 ... L - 1, without the skip. At r S + s
 ///   K[r S + s] = Re sum_n (c b a^(r S)) a^s
 /// is a real product of [L / S, 2 N] by [2 N, S], both factors made of a few powers in double (S4D, arXiv 2206.11893,
 /// equation 5, is the same sum with an exponential for each l and n).

@@ -140,7 +140,7 @@ template <Scalar S>
 /// In a chunked schedule emit does all the work. In a parallel one summarise scans the chunk from the state 0, and emit
 /// adds what the incoming state leaves behind, so that nothing is projected twice.
 template <Scalar S, class Stored>
-struct DiagonalMimoScan {
+struct DiagonalMimoScan : InAffineSlots<DiagonalAffine<S, 2>, S, 2> {
   static constexpr bool keeps_local = true;
   using Monoid = DiagonalAffine<S, 2>;
 
@@ -149,17 +149,11 @@ struct DiagonalMimoScan {
   SequenceView<S> y;
   SequenceView<S> h;  ///< [batch, time, 2 P], unless only `scratch` is there
   ScanGrid grid;
-  AffineSlots<S, 2> slots;
   S* scratch = nullptr;  ///< the states of one chunk per worker
   S* powers = nullptr;   ///< parallel only
 
   [[nodiscard]] Index length(Index s) const noexcept { return x.length(s); }
   [[nodiscard]] Monoid monoid() const noexcept { return {system.states()}; }
-  [[nodiscard]] auto element(Index s, Index i) const noexcept {
-    return slots.template element<typename Monoid::Element>(s, i);
-  }
-  [[nodiscard]] Planes<S*, 2> state(Index s, Index i) const noexcept { return slots.state(s, i); }
-  void finish(Index s, Index i) const noexcept { slots.finish(s, i); }
 
   void summarise(const ScanJob& job, const typename Monoid::Element& element) const noexcept {
     const Index states = system.states();
@@ -216,7 +210,7 @@ void diagonal_mimo_scan(const DiagonalMimo<S, Dynamic, Dynamic, Stored>& system,
   const Workspace::Scope scope(workspace);
   const Index width = 2 * system.states();
   const ScanGrid grid = detail::hoisted_affine_grid<S>(x.batch, x.time, width, 2 * x.features, schedule, direction);
-  detail::DiagonalMimoScan<S, Stored> op{system, x, y, trace, grid, {}};
+  detail::DiagonalMimoScan<S, Stored> op{{}, system, x, y, trace, grid};
   op.slots = detail::local_slots<S>(grid, schedule, width / 2, states, workspace);
   if (schedule.parallel) {
     if (trace.data == nullptr) op.h = workspace.sequence<S>(x, Extent<Dynamic>(width));

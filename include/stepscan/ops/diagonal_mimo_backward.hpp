@@ -45,7 +45,7 @@ void pull_states(const Planes<const S*, 2>& conjugate_a, MatrixView<S> dh, Direc
 /// The adjoint system: its inputs are the cotangents of y, its outputs those of x. Scans against the direction of the
 /// forward pass.
 template <Scalar S>
-struct DiagonalMimoBackward {
+struct DiagonalMimoBackward : InAffineSlots<DiagonalAffine<S, 2>, S, 2> {
   static constexpr bool keeps_local = true;
   using Monoid = DiagonalAffine<S, 2>;
 
@@ -56,17 +56,11 @@ struct DiagonalMimoBackward {
   SequenceView<S> dx;
   SequenceView<S> g;
   ScanGrid grid;
-  AffineSlots<S, 2> slots;
   S* transitions = nullptr;  ///< cotangents of a from every chunk [sequences, chunks, 2 P]
   S* powers = nullptr;       ///< parallel only
 
   [[nodiscard]] Index length(Index s) const noexcept { return h.length(s); }
   [[nodiscard]] Monoid monoid() const noexcept { return {adjoint.states()}; }
-  [[nodiscard]] auto element(Index s, Index i) const noexcept {
-    return slots.template element<typename Monoid::Element>(s, i);
-  }
-  [[nodiscard]] Planes<S*, 2> state(Index s, Index i) const noexcept { return slots.state(s, i); }
-  void finish(Index s, Index i) const noexcept { slots.finish(s, i); }
 
   void summarise(const ScanJob& job, const typename Monoid::Element& element) const noexcept {
     const Index states = adjoint.states();
@@ -160,8 +154,8 @@ void diagonal_mimo_backward(const DiagonalMimo<S>& adjoint, Direction direction,
   h.lengths = dy.lengths = x.lengths;
   h.start = dy.start = x.start;
   const ScanGrid grid = detail::hoisted_affine_grid<S>(x.batch, x.time, 2 * width, x.features, schedule, back);
-  detail::DiagonalMimoBackward<S> op{adjoint, h, start, dy, dx, workspace.sequence<S>(x, Extent<Dynamic>(width)),
-                                     grid,    {}};
+  const SequenceView<S> dh = workspace.sequence<S>(x, Extent<Dynamic>(width));
+  detail::DiagonalMimoBackward<S> op{{}, adjoint, h, start, dy, dx, dh, grid};
   op.slots = detail::local_slots<S>(grid, schedule, states, dstates, workspace);
   op.transitions = workspace.take<S>(x.batch * chunk_count(grid.time, grid.chunk) * width);
   if (schedule.parallel) op.powers = detail::powers_of<S>(adjoint.a, states, grid.chunk, workspace);

@@ -30,8 +30,8 @@ template <SimdRegister V>
 }
 
 /// From the cotangents d of a feature's operators to those of its modes, in `room`. With p the powers a^i,
-///   g_p[i] = conj(c) dR[i-1] + conj(b) dW[C-1-i] + conj(c b) dK[i] + conj(a) g_p[i+1],   da = sum_i conj(p[i-1])
-///   g_p[i]
+///   g_p[i] = conj(c) dR[i-1] + conj(b) dW[C-1-i] + conj(c b) dK[i] + conj(a) g_p[i+1]
+///   da = sum_i conj(p[i-1]) g_p[i]
 template <Scalar S>
 [[nodiscard]] ModeCotangents diagonal_operators_backward(const DiagonalSystem& system, Index feature, Index chunk,
                                                          const ChunkOperators<const S>& d, double* room) noexcept {

@@ -4,21 +4,12 @@
 #include <stepscan/core/scalar.hpp>
 #include <stepscan/core/view.hpp>
 #include <stepscan/kernels/dot.hpp>
-#include <stepscan/kernels/lanes.hpp>
 #include <stepscan/ops/softmax_row.hpp>
 
 /// Several candidates for one token, side by side in one row [f_1 | f_2 | ...], each as long as y: their sum, and their
 /// average by a gate,
 ///   y = sum_i f_i,   y = sum_i w_i f_i,   w = softmax(scores).
 namespace stepscan::inline STEPSCAN_ISA {
-
-/// to += scale * from
-template <Scalar S>
-void add_scaled(S scale, const S* from, S* to, Index count) noexcept {
-  for_each_lanes<S>(count, [&](Index i, auto lanes) {
-    lanes.store(to + i, fma(Simd<S>(scale), lanes.load(from + i), lanes.load(to + i)));
-  });
-}
 
 /// One y of `count` candidates; weights null: their sum.
 template <Scalar S>

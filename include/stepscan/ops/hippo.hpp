@@ -77,12 +77,11 @@ inline void check_hippo_size(HippoMeasure measure, Index size) {
 }  // namespace detail
 
 /// With n and k from 0:
-///   legs     A[n, k] = -sqrt((2n+1)(2k+1)) for n > k, -(n+1) for n = k, 0 above;            B[n] = sqrt(2n+1)
-///   legt     A[n, k] = -1/2 sqrt((2n+1)(2k+1)) times (-1)^(n-k) for n < k;                  B[n] = 1/2 sqrt(2n+1)
-///   lagt     A[n, k] = -1 for n > k, -1/2 for n = k, 0 above;                               B[n] = 1
-///   fourier  A = R - B B^T, R[2m, 2m+1] = -pi m, R[2m+1, 2m] = pi m;                        B = 1, 0, sqrt 2, 0, sqrt
-///   2, ... lmu      A[n, k] = (2n+1) times -1 for n < k, (-1)^(n-k+1) elsewhere;                   B[n] = (-1)^n
-///   (2n+1)
+///   legs     A[n, k] = -sqrt((2n+1)(2k+1)) for n > k, -(n+1) for n = k, 0 above;    B[n] = sqrt(2n+1)
+///   legt     A[n, k] = -1/2 sqrt((2n+1)(2k+1)) times (-1)^(n-k) for n < k;          B[n] = 1/2 sqrt(2n+1)
+///   lagt     A[n, k] = -1 for n > k, -1/2 for n = k, 0 above;                       B[n] = 1
+///   fourier  A = R - B B^T, R[2m, 2m+1] = -pi m, R[2m+1, 2m] = pi m;                B = 1, 0, sqrt 2, 0, sqrt 2, ...
+///   lmu      A[n, k] = (2n+1) times -1 for n < k, (-1)^(n-k+1) elsewhere;           B[n] = (-1)^n (2n+1)
 /// Throws ArgumentError for sizes below 1, and odd ones of fourier.
 [[nodiscard]] inline HippoSystem hippo(HippoMeasure measure, Index size) {
   detail::check_hippo_size(measure, size);

@@ -5,6 +5,7 @@
 #include <stepscan/kernels/dot.hpp>
 #include <stepscan/kernels/lanes.hpp>
 #include <stepscan/kernels/small_product.hpp>
+#include <stepscan/kernels/transpose.hpp>
 #include <stepscan/scan/executors.hpp>
 
 /// Linear time-invariant systems, one per feature, as a chunk of C tokens sees them. With h the state of M numbers that
@@ -53,8 +54,7 @@ struct ChunkOperators {
         carry(write + shape.chunk * shape.states),
         advance(carry + shape.transition_size()) {}
   template <class U>
-  requires(std::is_convertible_v<U (*)[], T (*)[]>) ChunkOperators(const ChunkOperators<U>& other)
-  noexcept
+  ChunkOperators(const ChunkOperators<U>& other) noexcept requires(std::is_convertible_v<U (*)[], T (*)[]>)
       : response(other.response), read(other.read), write(other.write), carry(other.carry), advance(other.advance) {}
 };
 
@@ -83,10 +83,10 @@ struct SystemStates {
 };
 
 /// Tokens of a chunk. A token costs C / 2 multiply-adds of the Toeplitz product (half of it is zero) and its share of
-/// the step between chunks: about 8 per number of the state when A is diagonal, 2 M when it is dense.
+/// the step between chunks: about 8 per number of the state when A is diagonal, M when it is dense.
 [[nodiscard]] constexpr Index solve_system_chunk(Index states, bool dense) noexcept {
   constexpr Index least = 16, most = 128;
-  const Index step = dense ? 2 * states * states : 8 * states;
+  const Index step = dense ? states * states : 8 * states;
   Index chunk = least;
   while (chunk < most && chunk / 2 + step / chunk > chunk + step / (2 * chunk)) chunk *= 2;
   return chunk;
@@ -100,6 +100,12 @@ inline constexpr Index system_block = 64 / static_cast<Index>(sizeof(S));
 
 /// Taps of a row when an impulse response is made as a product of matrices.
 inline constexpr Index kernel_columns = 64;
+
+/// Operators are worked out in double and rounded where they are kept.
+template <Scalar S>
+void narrow_copy(const double* from, Index count, S* to) noexcept {
+  for (Index i = 0; i < count; ++i) to[i] = static_cast<S>(from[i]);
+}
 
 /// Numbers of scratch of apply_transition.
 [[nodiscard]] constexpr Index transition_room(const SystemShape& shape) noexcept { return shape.states; }
@@ -129,11 +135,7 @@ void pull_transition(const SystemShape& shape, const S* a, const S* h, S* g, S* 
     std::copy_n(g, shape.states, room);
     for (Index i = 0; i < shape.states; ++i) {
       g[i] = dot(a + i * shape.states, room, shape.states);
-      S* row = da + i * shape.states;
-      const Simd<S> hi(h[i]);
-      for_each_lanes<S>(shape.states, [&](Index j, auto lanes) {
-        lanes.store(row + j, fma(hi, lanes.load(room + j), lanes.load(row + j)));
-      });
+      add_scaled(h[i], room, da + i * shape.states, shape.states);
     }
     return;
   }
@@ -173,10 +175,8 @@ void for_each_state(const SystemShape& shape, const SystemStates<T>& states, Ind
 template <Scalar S>
 void gather_features(const SequenceView<const S>& x, Index member, const TokenRange& tokens, Index first, Index count,
                      Index padding, S* to, Index stride) noexcept {
-  for (Index t = 0; t < tokens.size(); ++t) {
-    const S* row = x.token(member, tokens.begin + t) + first;
-    for (Index f = 0; f < count; ++f) to[f * stride + t] = row[f];
-  }
+  transpose<S>({x.token(member, tokens.begin) + first, tokens.size(), count, x.time_stride},
+               {to, count, tokens.size(), stride});
   for (Index f = 0; f < count; ++f) std::fill_n(to + f * stride + tokens.size(), padding, S{0});
 }
 
@@ -184,10 +184,8 @@ void gather_features(const SequenceView<const S>& x, Index member, const TokenRa
 template <Scalar S>
 void scatter_features(const S* from, Index stride, const SequenceView<S>& y, Index member, const TokenRange& tokens,
                       Index first, Index count) noexcept {
-  for (Index t = 0; t < tokens.size(); ++t) {
-    S* row = y.token(member, tokens.begin + t) + first;
-    for (Index f = 0; f < count; ++f) row[f] = from[f * stride + t];
-  }
+  transpose<S>({from, count, tokens.size(), stride},
+               {y.token(member, tokens.begin) + first, tokens.size(), count, y.time_stride});
 }
 
 }  // namespace detail

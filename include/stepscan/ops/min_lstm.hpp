@@ -32,8 +32,8 @@ struct MinLstmCell {
 };
 
 /// With gates normalised to the sum 1: F = s(a_f), I = s(a_i),
-///   h' = F / (F + I) h + I / (F + I) cand(v) = s(-d) h + s(d) cand(v),   d = log I - log F = softplus(-a_f) -
-///   softplus(-a_i)
+///   h' = F / (F + I) h + I / (F + I) cand(v) = s(-d) h + s(d) cand(v)
+///   d = log I - log F = softplus(-a_f) - softplus(-a_i)
 /// which holds where F and I both underflow. The large parts of the difference are subtracted first.
 template <class Candidate>
 struct MinLstmCell<Candidate, true> {

@@ -4,6 +4,7 @@
 #include <limits>
 #include <stepscan/core/threads.hpp>
 #include <stepscan/core/workspace.hpp>
+#include <stepscan/kernels/dot.hpp>
 #include <stepscan/kernels/lanes.hpp>
 #include <stepscan/kernels/math.hpp>
 #include <stepscan/scan/executors.hpp>
@@ -53,8 +54,8 @@ struct PointerScores {
 
 /// The results for every query: log_probs and probs [batch, queries, items], context [batch, queries, features], the
 /// sum of items weighted by probs, and choice [batch, queries], the likeliest item, the first of equals. Where nothing
-/// is allowed all are 0 and the choice is -1; log_probs is 0 where an item is not allowed. A context of null data is not
-/// worked out.
+/// is allowed all are 0 and the choice is -1; log_probs is 0 where an item is not allowed. A context of null data is
+/// not worked out.
 template <Scalar S>
 struct PointerResults {
   SequenceView<S> log_probs;
@@ -90,10 +91,7 @@ void point_one(const PointerMemory<S>& memory, const PointerMask& mask, Index b,
     if (!allowed) continue;
     probs[j] /= sum;
     if (context == nullptr) continue;
-    const S* const item = memory.items.token(b, j);
-    for_each_lanes<S>(features, [&](Index f, auto lanes) {
-      lanes.store(context + f, fma(Simd<S>(probs[j]), lanes.load(item + f), lanes.load(context + f)));
-    });
+    add_scaled<S>(probs[j], memory.items.token(b, j), context, features);
   }
 }
 

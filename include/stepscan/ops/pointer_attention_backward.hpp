@@ -50,12 +50,8 @@ void pointer_attention_backward(const PointerScores<S>& scores, const PointerMem
         du[j] = cotangent(to.dlog_probs, j) - p[j] * log_sum + p[j] * (cotangent(to.dprobs, j) - prob_sum);
         if (g == nullptr) continue;
         const S* const item = memory.items.token(b, j);
-        const S weight = p[j];
-        S* const ditem = to.ditems.token(b, j);
-        du[j] += weight * (dot<S>(g, item, features) - pulled);
-        for_each_lanes<S>(features, [&](Index f, auto lanes) {
-          lanes.store(ditem + f, fma(Simd<S>(weight), lanes.load(g + f), lanes.load(ditem + f)));
-        });
+        du[j] += p[j] * (dot<S>(g, item, features) - pulled);
+        add_scaled(p[j], g, to.ditems.token(b, j), features);
       }
       if (scores.clip > S{0}) {
         scores.scores(memory.projected, b, query, u);

@@ -36,9 +36,7 @@ void prob_sparse_attention_backward(const AttentionInputs<S>& in, const ProbSpar
   clear_tokens(cotangents.dv);
   S* const sum = workspace.take<S>(n.value_dim);
   bool* const taken = workspace.take<bool>(in.q.time);
-  const auto add = [](const S* x, S* to, Index count) {
-    for (Index d = 0; d < count; ++d) to[d] += x[d];
-  };
+  const auto add = [](const S* x, S* to, Index count) { add_scaled(S{1}, x, to, count); };
   for (Index s = 0; s < picked.q.batch; ++s) {
     const Index b = s / n.heads, h = s % n.heads, g = h / n.group();
     std::fill_n(taken, in.q.time, false);
@@ -57,7 +55,7 @@ void prob_sparse_attention_backward(const AttentionInputs<S>& in, const ProbSpar
     for (Index j = in.k.time; j-- > 0;) {
       if (options.causal) gather(j);
       S* const to = dv.token(s, j);
-      for (Index d = 0; d < n.value_dim; ++d) to[d] += share * sum[d];
+      add_scaled(share, sum, to, n.value_dim);
       add(to, cotangents.dv.token(b, j) + g * n.value_dim, n.value_dim);
       add(dk.token(s, j), cotangents.dk.token(b, j) + g * n.key_dim, n.key_dim);
     }

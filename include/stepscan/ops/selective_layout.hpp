@@ -18,7 +18,7 @@ namespace stepscan::inline STEPSCAN_ISA {
 /// The registers, and channels, of a strip.
 inline constexpr int selective_registers = 2;
 template <Scalar S>
-inline constexpr Index selective_lanes = selective_registers* simd_width<S>;
+inline constexpr Index selective_lanes{selective_registers * simd_width<S>};
 
 /// Channels [first, first + count) of one group.
 struct SelectiveStrip {

@@ -5,8 +5,8 @@
 #include <stepscan/scan/affine_slots.hpp>
 
 /// The selective scan of Mamba (arXiv 2312.00752, algorithm 2 and section 3.3), a diagonal state-space system whose
-/// step size, input and output weights depend on the token. With s_t = delta_t + delta_bias and dt_t = softplus(s_t) or
-/// s_t,
+/// step size, input and output weights depend on the token. With s_t = delta_t + delta_bias and dt_t = softplus(s_t),
+/// or s_t itself,
 ///   h_t[n, d] = exp(dt_t[d] A[d, n]) h_(t-1)[n, d] + dt_t[d] u_t[d] B_t[g, n]
 ///   y_t[d]    = (sum_n C_t[g, n] h_t[n, d] + D[d] u_t[d]) silu(z_t[d])
 /// where channel d belongs to group g = d / (features / groups). A, B, C and h may be complex (P = 2), half of
@@ -35,7 +35,7 @@ namespace detail {
 /// A sequence of the executors is one block of channels of one batch member; its states lie as strips. Emit also keeps,
 /// where there is room, the states that enter every piece.
 template <class Math, Scalar S, std::size_t P>
-struct SelectiveScanOperation {
+struct SelectiveScanOperation : InAffineSlots<DiagonalAffine<S, P>, S, P> {
   static constexpr bool keeps_local = false;
   using Piece = SelectivePiece<Math, S, P>;
   using Monoid = DiagonalAffine<S, P>;
@@ -44,18 +44,12 @@ struct SelectiveScanOperation {
   SelectiveInputs<S> in;
   SequenceView<S> y;
   ScanGrid grid;
-  AffineSlots<S, P> slots;
   S* rooms = nullptr;        ///< a SelectiveRoom for every worker
   S* checkpoints = nullptr;  ///< [sequences, pieces, P, block_size]
 
   [[nodiscard]] Index member(Index s) const noexcept { return s / p.layout.blocks(); }
   [[nodiscard]] Index length(Index s) const noexcept { return in.u.length(member(s)); }
   [[nodiscard]] Monoid monoid() const noexcept { return {p.layout.block_size()}; }
-  [[nodiscard]] auto element(Index s, Index i) const noexcept {
-    return slots.template element<typename Monoid::Element>(s, i);
-  }
-  [[nodiscard]] Planes<S*, P> state(Index s, Index i) const noexcept { return slots.state(s, i); }
-  void finish(Index s, Index i) const noexcept { slots.finish(s, i); }
 
   void summarise(const ScanJob& job, const typename Monoid::Element& element) const noexcept {
     monoid().identity(element);
@@ -211,12 +205,12 @@ void selective_scan(const SelectiveParameters<S, P>& p, const SelectiveInputs<S>
   const Workspace::Scope scope(workspace);
   const SelectiveLayout& layout = p.layout;
   const ScanGrid grid = detail::selective_grid<S>(layout, in.u.batch, in.u.time, schedule, Direction::forward);
-  const Index size = layout.block_size(), chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
+  const Index size = layout.block_size(), chunks = chunk_slots(grid, schedule);
   const detail::SelectiveBlocks<S, P> states(layout, grid.sequences, workspace);
   const AffineSlots<S, P> slots(workspace, grid.sequences, chunks, size, size, states.planes);
   S* rooms = workspace.take<S>(grid.workers * detail::SelectiveRoom<S, P>::size(layout));
   states.pack(h);
-  const detail::SelectiveScanOperation<Math, S, P> op{p, in, y, grid, slots, rooms, checkpoints};
+  const detail::SelectiveScanOperation<Math, S, P> op{{slots}, p, in, y, grid, rooms, checkpoints};
   if (schedule.parallel) {
     scan_parallel(op, grid);
   } else {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <array>
+#include <cmath>
+#include <cstddef>
 #include <stepscan/core/fields.hpp>
 #include <stepscan/core/scalar.hpp>
 #include <stepscan/kernels/math.hpp>
@@ -12,8 +14,8 @@ namespace stepscan::inline STEPSCAN_ISA {
 enum class NormalizerFloor { zero, one };
 
 /// The pointwise part of an sLSTM (xLSTM, arXiv 2405.04517, section 2.2): an LSTM with an exponential input gate, a
-/// normaliser n, and a stabiliser m that keeps every exponent at or below zero. Pre-activations in the order i, f, z,
-/// o:
+/// normaliser n, and a stabiliser m that keeps every exponent at or below zero. With pre-activations in the order of
+/// i, f, z, o,
 ///   m' = max(a_i, log s(a_f) + m)    (a_i where n = 0)
 ///   c' = e^{log s(a_f) + m - m'} c + e^{a_i - m'} tanh(a_z),   n' likewise with 1 for tanh(a_z)
 ///   h' = s(a_o) c' / n'
@@ -34,6 +36,13 @@ struct SlstmCell {
     }
   };
   static constexpr std::size_t states = 4;
+
+  /// The bias that a gate of unit `place` of its head starts with, place from 0 to 1: 5 to -7 in the forget gates, so
+  /// that the units of a head remember for times of every length, else 0. Depth as in the authors' reference code,
+  /// from 0 for the first block of a stack to 1 for the last.
+  [[nodiscard]] static double initial_bias(std::size_t gate, double place, double depth) noexcept {
+    return gate == forget ? 5 - 12 * std::pow(place, 0.3 + 1.3 * depth) : 0;
+  }
 
   template <class Math, class V>
   static void advance(const std::array<V, gates>& a, std::array<V, states>& state) noexcept {

@@ -156,7 +156,7 @@ void softmax_scan(const SoftmaxScanInputs<S>& in, const SoftmaxState<S>& state, 
                   const ScanSchedule& schedule, Workspace& workspace) {
   const Workspace::Scope scope(workspace);
   const ScanGrid grid = detail::softmax_grid(in, in.logits.batch, schedule, Direction::forward);
-  const Index chunks = schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
+  const Index chunks = chunk_slots(grid, schedule);
   detail::SoftmaxScan<S> op{in, state, y, lse, chunks, nullptr};
   if (chunks > 1) op.slots = workspace.take<S>(in.logits.batch * chunks * 2 * op.state_size());
   run_scan(op, grid, schedule);

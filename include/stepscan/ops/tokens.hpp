@@ -5,7 +5,7 @@
 #include <stepscan/core/view.hpp>
 #include <stepscan/kernels/lanes.hpp>
 
-/// Sums and reversals of whole tokens. Padding is never read or written.
+/// Sums, copies and reversals of whole tokens. Padding is never read, and written by copy_tokens alone.
 namespace stepscan::inline STEPSCAN_ISA {
 
 /// y += x, rows of one token each.
@@ -30,6 +30,15 @@ void add_tokens(SequenceView<const S> x, SequenceView<S> y) noexcept {
   for (Index b = 0; b < x.batch; ++b) {
     add_rows<S>(x.member(b).middle_rows(0, x.length(b)), y.member(b).middle_rows(0, x.length(b)));
   }
+}
+
+/// y = from in the real tokens of x, zero in its padding.
+template <Scalar S>
+void copy_tokens(SequenceView<const S> x, SequenceView<const S> from, SequenceView<S> y) noexcept {
+  for (Index b = 0; b < x.batch; ++b) {
+    for (Index t = 0; t < x.length(b); ++t) std::copy_n(from.token(b, t), Index{y.features}, y.token(b, t));
+  }
+  clear_padding(x, y);
 }
 
 namespace detail {

@@ -58,4 +58,18 @@ class AffineSlots {
   Planes<MatrixView<S>, P> start_;
 };
 
+/// What an operation of the executors inherits whose elements, of the monoid M, and states stand in slots.
+template <class M, Scalar S, std::size_t P>
+struct InAffineSlots {
+  AffineSlots<S, P> slots;
+
+  [[nodiscard]] typename M::Element element(Index sequence, Index position) const noexcept {
+    return slots.template element<typename M::Element>(sequence, position);
+  }
+  [[nodiscard]] Planes<S*, P> state(Index sequence, Index position) const noexcept {
+    return slots.state(sequence, position);
+  }
+  void finish(Index sequence, Index position) const noexcept { slots.finish(sequence, position); }
+};
+
 }  // namespace stepscan::inline STEPSCAN_ISA

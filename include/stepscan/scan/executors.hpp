@@ -47,6 +47,11 @@ struct ScanGrid {
 /// The chunks of a sequence of `length` tokens.
 [[nodiscard]] constexpr Index chunk_count(Index length, Index chunk) noexcept { return (length + chunk - 1) / chunk; }
 
+/// Chunks of a sequence that have an element and a state of their own: all in a parallel schedule.
+[[nodiscard]] constexpr Index chunk_slots(const ScanGrid& grid, const ScanSchedule& schedule) noexcept {
+  return schedule.parallel ? chunk_count(grid.time, grid.chunk) : 1;
+}
+
 /// Multiply-adds, or numbers read from memory, below which a scan is not worth a second thread.
 inline constexpr Index shared_scan_size = 1 << 17;
 
@@ -59,8 +64,7 @@ inline constexpr Index shared_scan_size = 1 << 17;
 ///
 ///   op.length(s)                     tokens of sequence s
 ///   op.state(s, i)                   where the state stands that enters the i-th chunk visited; state(s, 0) is where
-///   the
-///                                    sequence starts and, in the end, where its last state is
+///                                    the sequence starts and, in the end, where its last state is
 ///   op.emit(job, state)              the outputs of the tokens; `state` moves from before to behind them
 template <class Op>
 concept ScanOperation = requires(const Op& op, Index s, const ScanJob& job) {
@@ -75,8 +79,7 @@ concept ScanOperation = requires(const Op& op, Index s, const ScanJob& job) {
 ///   op.summarise(job, element)       element = what the tokens do to a state
 ///   op.finish(s, i)                  the last state stands in state(s, i), i > 0: bring it to state(s, 0)
 ///   Op::keeps_local                  summarise also does work on the chunk that its emit builds on, so it runs on
-///   every
-///                                    chunk; otherwise the last chunk is not summarised
+///                                    every chunk; otherwise the last chunk is not summarised
 template <class Op>
 concept ParallelScanOperation = ScanOperation<Op> && requires(const Op& op, Index s, const ScanJob& job) {
   op.summarise(job, op.element(s, s));
