@@ -1,12 +1,11 @@
 #include <stepscan/layers/activation_backward.hpp>
-#include <stepscan/layers/attention_layer_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
 #include <stepscan/layers/mamba.hpp>
 #include <stepscan/layers/mamba_backward.hpp>
-#include <stepscan/layers/projected_backward.hpp>
+#include <stepscan/layers/multi_head_attention.hpp>
+#include <stepscan/layers/multi_head_attention_backward.hpp>
 #include <stepscan/layers/s4d.hpp>
 #include <stepscan/layers/s4d_backward.hpp>
-#include <stepscan/layers/softmax_attention.hpp>
 #include <stepscan/models/repeat.hpp>
 
 #include "train.hpp"
@@ -25,11 +24,11 @@ auto make_s4d(Index width) {
                     Linear<float, Dynamic, Dynamic>(width, width));
 }
 
-/// Heads of 32 features, over the last 256 characters.
+/// Heads of 32 features with rotary positions, over the last 256 characters.
 auto make_attention(Index width) {
-  constexpr Index head = 32, window = 256;
-  return Projected<SoftmaxAttentionScan<float, Dynamic, Dynamic, Dynamic, Dynamic>>(
-      width, {{width / head, width / head, head, head}, window}, width);
+  constexpr MultiHeadOptions options{.positions = Positions::rotary};
+  return MultiHeadAttention<float, Dynamic, Dynamic, Dynamic, Dynamic, options>(
+      {.model = width, .heads = width / 32, .capacity = 256});
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ template <class Mixer>
 Block<Mixer> make_block(Mixer mixer) {
   const Index width = mixer.input_size();
   const Index left = 12 * width * width - stepscan::element_count(mixer);
-  const Index hidden = std::max<Index>((left / (3 * width) + 4) / 8 * 8, 8);
+  const Index hidden = std::max<Index>((left / (3 * width) + 2) / 4 * 4, 4);
   return Block<Mixer>(stepscan::Residual(Norm(width), std::move(mixer)),
                       stepscan::Residual(Norm(width), stepscan::SwiGlu<float, Dynamic, Dynamic>(width, hidden)));
 }

@@ -1,4 +1,5 @@
 #include <io/files.hpp>
+#include <stepscan/train/token_gradient.hpp>
 #include <stepscan/train/trainer.hpp>
 #include <support/catch.hpp>
 #include <train/curve_fit.hpp>
@@ -154,4 +155,33 @@ TEST_CASE("a progress bar shows rate, loss and the time that is left", "[train]"
   ProgressBar(file).show({"", 1, 2, 0, 1, 1});
   CHECK(std::ftell(file) == 0);
   std::fclose(file);
+}
+
+TEST_CASE("the gradient of a language model is the one its logits give, whatever the lengths", "[train]") {
+  using Model = LanguageModel<double, 5, 3, Leaky<double, 3>>;
+  Model model, gradient, expected;
+  randomize(model, 1);
+  constexpr Index batch = 2, time = 70;
+  Tensor<Index, Dynamic, Dynamic, Dynamic> ids(batch, time, 1);
+  Tensor<std::int32_t, Dynamic, Dynamic> targets(batch, time);
+  Random random(4);
+  for (Index& id : ids) id = random.below(5);
+  for (std::int32_t& target : targets) target = static_cast<std::int32_t>(random.below(5));
+  const std::vector<Index> lengths{time, 66};
+  const TokenIds tokens = TokenIds(ids).ragged(lengths);
+
+  TokenGradient<Model> token_gradient;
+  const LossSum loss = token_gradient(model, tokens, targets, CrossEntropy<double>{}, gradient);
+
+  Sequence<double> logits(batch, time, 5), dlogits(batch, time, 5);
+  Tape<Model> tape;
+  auto state = model.initial_state(batch), none = state, dstart = state;
+  model.forward(state, tokens, logits, tape);
+  const auto real = SequenceView<const double>(std::as_const(logits)).ragged(lengths);
+  const LossSum whole = CrossEntropy<double>{}.sum(real, targets, dlogits);
+  model.backward(tape, dlogits, none, expected, dstart);
+  CHECK(loss.count == time + 66);
+  CHECK(loss.count == whole.count);
+  CHECK(loss.sum == Approx(whole.sum).epsilon(1e-13));
+  CHECK(distance(numbers(gradient), numbers(expected)) < 1e-12);
 }
