@@ -35,6 +35,12 @@ if(STEPSCAN_ARCH)
   target_compile_options(stepscan_development INTERFACE -march=${STEPSCAN_ARCH})
 endif()
 
+# stepscan_program: the same for programs that are run: the main job, benchmarks and examples.
+set(STEPSCAN_PROGRAM_OPT "" CACHE STRING "Optimisation of programs, in place of the build type's")
+add_library(stepscan_program INTERFACE)
+target_link_libraries(stepscan_program INTERFACE stepscan_development)
+target_compile_options(stepscan_program INTERFACE ${STEPSCAN_PROGRAM_OPT})
+
 find_program(STEPSCAN_CCACHE ccache)
 mark_as_advanced(STEPSCAN_CCACHE)
 if(STEPSCAN_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
