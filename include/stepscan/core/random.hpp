@@ -81,7 +81,9 @@ class Random {
     return draws;
   }
 
-  /// Which draw comes next, and a jump to it: what a checkpoint saves and restores.
+  [[nodiscard]] constexpr std::uint64_t seed() const noexcept { return seed_; }
+  [[nodiscard]] constexpr std::uint64_t stream() const noexcept { return stream_; }
+  /// Which draw comes next, and a jump to it: with seed and stream what a checkpoint saves and restores.
   [[nodiscard]] constexpr std::uint64_t position() const noexcept { return position_; }
   constexpr void seek(std::uint64_t position) noexcept {
     position_ = position;
