@@ -8,6 +8,7 @@
 #include <stepscan/core/scalar.hpp>
 #include <stepscan/core/threads.hpp>
 #include <stepscan/core/view.hpp>
+#include <stepscan/kernels/lanes.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
@@ -49,9 +50,12 @@ struct DropoutRule {
     const S scale = static_cast<S>(1 / (1 - rate));
     for (Index i = 0; i < features; i += group) {
       const auto draws = random.blocks<side>((first + static_cast<std::uint64_t>(i / group)) * side);
-      const Index count = std::min(group, features - i);
-      for (Index k = 0; k < count; ++k)
-        y[i + k] = draws[static_cast<std::size_t>(k)] < dropped ? S{0} : x[i + k] * scale;
+      std::array<S, 4 * side> factors;
+      for (std::size_t k = 0; k < factors.size(); ++k) factors[k] = draws[k] < dropped ? S{0} : scale;
+      for_each_lanes<S>(std::min(group, features - i), [&](Index k, auto lanes) {
+        const Simd<S> factor = lanes.load(factors.data() + k), zero(S{0});
+        lanes.store(y + i + k, select(factor == zero, zero, factor * lanes.load(x + i + k)));
+      });
     }
   }
 };
