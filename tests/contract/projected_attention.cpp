@@ -26,7 +26,7 @@ TEST_CASE("mlstm with projections: contract", "[contract]") {
 }
 
 TEST_CASE("delta net: contract", "[contract]") {
-  contract([] { return DeltaNet<double, 2, 2, 1, 3>(); });
+  contract([] { return DeltaNet<double, 5, 2, 3, 4>(); });
 }
 
 TEST_CASE("gated delta net: contract", "[contract]") {
