@@ -1,6 +1,6 @@
 /// Reads images pixel after pixel with blocks of S4D: all pixels at once, one by one, and the first half at once with
-/// the rest one by one, which give the same answer. Shows the impulse response of a channel. Without files it draws
-/// images and takes fresh parameters, whose answers mean nothing.
+/// the rest one by one, which give the same answer. Trains them first where there are images to train on. Shows the
+/// impulse response of a channel. Without files it draws images and takes fresh parameters, whose answers mean nothing.
 
 #include <chrono>
 #include <stepscan/io/safetensors.hpp>
@@ -8,6 +8,7 @@
 #include "../support/arguments.hpp"
 #include "image_files.hpp"
 #include "image_reader.hpp"
+#include "image_training.hpp"
 #include "kernel_plot.hpp"
 
 namespace {
@@ -16,14 +17,23 @@ using namespace stepscan;
 
 constexpr const char* usage =
     "usage: stepscan_sequential_image [--images FILE [--labels FILE]] [--weights FILE.safetensors] [--count N]\n"
+    "                                 [--train-images FILE --train-labels FILE [--epochs N] [--save "
+    "FILE.safetensors]]\n"
     "                                 [--channel N] [--svg FILE] [--seed N]\n"
-    "  --images FILE   IDX file of images, as MNIST has them\n"
-    "  --labels FILE   IDX file of their labels\n"
-    "  --weights FILE  parameters (default: fresh ones)\n"
-    "  --count N       images read (default 16)\n"
-    "  --channel N     whose impulse response is shown (default 0)\n"
-    "  --svg FILE      writes it as an image\n"
-    "  --seed N        of fresh parameters and drawn images (default 1)\n";
+    "  --images FILE        IDX file of images, as MNIST has them\n"
+    "  --labels FILE        IDX file of their labels\n"
+    "  --weights FILE       parameters (default: fresh ones)\n"
+    "  --count N            images read (default 16)\n"
+    "  --train-images FILE  trains the parameters on these images first\n"
+    "  --train-labels FILE  and their labels\n"
+    "  --epochs N           runs through them (default 10)\n"
+    "  --save FILE          writes the parameters trained\n"
+    "  --channel N          whose impulse response is shown (default 0)\n"
+    "  --svg FILE           writes it as an image\n"
+    "  --seed N             of fresh parameters, drawn images and the order of training (default 1)\n";
+
+/// More images than any file is asked for.
+constexpr Index all_images = 1 << 20;
 
 using Logits = Tensor<float, Dynamic, Dynamic>;
 
@@ -76,26 +86,46 @@ void show_kernel(const examples::ImageReader& model, Index channel, Index length
   if (!svg.empty()) examples::write_curve(svg, response, title);
 }
 
+void train(examples::ImageReader& model, const examples::Images& images, int epochs, Random& random) {
+  examples::ImageTrainer trainer(model, images, epochs);
+  for (int epoch = 1; epoch <= epochs; ++epoch) {
+    const auto start = std::chrono::steady_clock::now();
+    const double loss = trainer.run_epoch(random);
+    std::printf("epoch %d of %d: loss %.3f, %.1f s\n", epoch, epochs, loss, seconds_since(start));
+    std::fflush(stdout);
+  }
+}
+
 void run(examples::Arguments arguments) {
   const std::string image_path = arguments.word("--images", {}), label_path = arguments.word("--labels", {});
   const std::string weights = arguments.word("--weights", {}), svg = arguments.word("--svg", {});
+  const std::string train_images = arguments.word("--train-images", {});
+  const std::string train_labels = arguments.word("--train-labels", {}), save = arguments.word("--save", {});
+  const int epochs = arguments.number("--epochs", 10, 1, 1000);
   const Index count = arguments.number("--count", 16, 1, 4096);
   const Index channel = arguments.number("--channel", 0, 0, examples::ImageReader::width - 1);
   const auto seed = static_cast<std::uint64_t>(arguments.number("--seed", 1, 0, 1 << 30));
   static_cast<void>(arguments.words(0));
   if (image_path.empty() && !label_path.empty()) fail<ArgumentError>("--labels: expected --images beside it");
+  if (train_images.empty() != train_labels.empty()) {
+    fail<ArgumentError>("expected --train-images and --train-labels together");
+  }
 
   const examples::Images images =
       image_path.empty() ? examples::draw_images(count, seed) : examples::read_images(image_path, label_path, count);
   examples::ImageReader model;
+  Random random(seed);
   if (weights.empty()) {
-    Random random(seed);
     model.initialize(random);
   } else {
     load_safetensors(weights, model);
   }
   const SequenceView<const float> pixels = images.pixels;
   std::printf("%td parameters, %td images of %td pixels\n", element_count(model), pixels.batch, pixels.time);
+  if (!train_images.empty()) {
+    train(model, examples::read_images(train_images, train_labels, all_images), epochs, random);
+    if (!save.empty()) save_safetensors(save, model);
+  }
 
   const examples::ImageReaderPlan plan(model);
   const Logits scanned = read_images(plan, pixels, pixels.time, "all pixels at once");

@@ -77,6 +77,18 @@ TEST_CASE("a dss reads an input that is held twice as long by a plan of half the
   check_held(layer, fine);
 }
 
+TEST_CASE("a dss that grows is convolved without losing its first outputs to its later taps", "[dss]") {
+  Dss<double, Dynamic, Dynamic> layer(2, 4, {.kernel_length = 60});
+  initialize(layer, 2);
+  for (Index f = 0; f < 2; ++f) layer.A.re(f, 1) = 3;
+  layer.log_dt.fill(std::log(0.1));
+  const auto plan = prepare(layer);
+  const auto x = random_sequence<double>(1, 60, 2, 3);
+  const auto expected = scanned(plan, x, Recurrent{});
+  CHECK(distance(scanned(plan, x, Convolution{}), expected) < 1e-12);
+  CHECK(distance(scanned(layer, x, Convolution{}), expected) < 1e-12);
+}
+
 TEST_CASE("a state space reads a million tokens in the memory of some thousand", "[s4d]") {
   S4d<float, 1, 16> layer;
   initialize(layer, 1);

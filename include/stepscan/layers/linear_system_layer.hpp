@@ -52,13 +52,14 @@ class LinearSystemLayer : public Layer<Self, S, Inputs, Outputs> {
   using DefaultForm = Default;
   static constexpr bool time_invariant = true;
 
-  /// What linear_system_convolution takes beside the operators.
+  /// What linear_system_convolution takes beside the operators; null where the systems grow (convolution_fits).
   [[nodiscard]] const S* spectra(const ChunkSystem<const S>& operators, Workspace& workspace) const {
     S* memory = workspace.take<S>(spectra_size(operators.shape));
     const Workspace::Scope scope(workspace);
     const MatrixView<S> response =
         workspace.matrix<S, Dynamic>(self().output_size(), Extent<Dynamic>(convolution_block));
     self().kernel(response, workspace);
+    if (!convolution_fits<S>(response, operators.shape.chunk)) return nullptr;
     fill_convolution_spectra<S>(operators, response, memory, workspace);
     return memory;
   }
@@ -89,10 +90,12 @@ class LinearSystemLayer : public Layer<Self, S, Inputs, Outputs> {
       const Index chunk = detail::system_chunk(form, self().states(), Self::dense);
       const ChunkSystem<const S> operators = self().operators(chunk, workspace);
       if constexpr (std::same_as<Form, Convolution>) {
-        linear_system_convolution<S>(operators, self().spectra(operators, workspace), x, state.view(), y, workspace);
-      } else {
-        linear_system_scan<S>(operators, x, state.view(), y, detail::schedule_of(form), workspace);
+        if (const S* taps = self().spectra(operators, workspace)) {
+          linear_system_convolution<S>(operators, taps, x, state.view(), y, workspace);
+          return;
+        }
       }
+      linear_system_scan<S>(operators, x, state.view(), y, detail::schedule_of(form), workspace);
     }
   }
 };
@@ -110,8 +113,10 @@ class SystemTables {
     shape_ = system.shape;
     operators_ = Tensor<S, Dynamic>(shape_.features * shape_.operators_size());
     std::copy_n(system.memory, operators_.size(), operators_.data());
-    spectra_ = Tensor<S, Dynamic>(L::spectra_size(shape_));
-    std::copy_n(layer.spectra(system, workspace), spectra_.size(), spectra_.data());
+    if (const S* spectra = layer.spectra(system, workspace)) {
+      spectra_ = Tensor<S, Dynamic>(L::spectra_size(shape_));
+      std::copy_n(spectra, spectra_.size(), spectra_.data());
+    }
   }
 
   /// The operators kept, or others that the layer works out.
@@ -120,7 +125,7 @@ class SystemTables {
     if (chunk == chunk_) return {shape_, operators_.data()};
     return layer.operators(chunk, workspace);
   }
-  [[nodiscard]] const S* spectra() const noexcept { return spectra_.data(); }
+  [[nodiscard]] const S* spectra() const noexcept { return spectra_.size() > 0 ? spectra_.data() : nullptr; }
 
  private:
   Index chunk_;

@@ -7,6 +7,7 @@ namespace stepscan::inline STEPSCAN_ISA::detail {
 
 /// The schedule of an op that a form stands for.
 constexpr ScanSchedule schedule_of(Recurrent) noexcept { return {}; }
+constexpr ScanSchedule schedule_of(Convolution) noexcept { return {}; }
 template <Index Tokens>
 constexpr ScanSchedule schedule_of(Chunked<Tokens>) noexcept {
   return {Tokens, false};

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+#include <limits>
 #include <stepscan/kernels/lane_convolution.hpp>
 #include <stepscan/ops/linear_system_scan.hpp>
 
@@ -33,6 +35,22 @@ void for_each_feature_register(Index begin, Index end, F&& f) {
 }
 
 }  // namespace detail
+
+/// Whether impulse responses kernel [features * channels, convolution_block] may be transformed: that spreads the
+/// rounding of the largest tap over all outputs, so no tap may be much larger than those of the first chunk. Others, of
+/// systems that grow, are for linear_system_scan, which takes every tap by itself.
+template <Scalar S>
+[[nodiscard]] bool convolution_fits(MatrixView<const S> kernel, Index chunk) noexcept {
+  constexpr S much = 16;
+  for (Index i = 0; i < kernel.rows; ++i) {
+    const S* taps = kernel.row(i);
+    S largest = 0;
+    for (Index l = 0; l < std::min(chunk, convolution_block); ++l) largest = std::max(largest, std::abs(taps[l]));
+    const S most = std::min(much * largest, std::numeric_limits<S>::max());
+    if (!std::all_of(taps, taps + convolution_block, [&](S tap) { return std::abs(tap) <= most; })) return false;
+  }
+  return true;
+}
 
 /// Numbers of all spectra.
 template <Scalar S>
