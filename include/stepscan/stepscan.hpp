@@ -105,9 +105,17 @@
 #include <stepscan/ops/vertical_slash.hpp>
 #include <stepscan/train/accumulation.hpp>
 #include <stepscan/train/clipping.hpp>
+#include <stepscan/train/curve_plot.hpp>
+#include <stepscan/train/data_parallel.hpp>
 #include <stepscan/train/exponential_average.hpp>
 #include <stepscan/train/gradient_check.hpp>
 #include <stepscan/train/losses.hpp>
 #include <stepscan/train/optimizers.hpp>
+#include <stepscan/train/progress_bar.hpp>
 #include <stepscan/train/schedules.hpp>
+#include <stepscan/train/sequence_gradient.hpp>
+#include <stepscan/train/token_gradient.hpp>
+#include <stepscan/train/trainer.hpp>
+#include <stepscan/train/training_log.hpp>
 #include <stepscan/train/truncated_backpropagation.hpp>
+#include <stepscan/train/weight_dropout.hpp>

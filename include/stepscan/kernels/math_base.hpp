@@ -63,12 +63,12 @@ template <class V, class T, std::size_t N>
 /// The same by Horner's scheme: a longer chain, but only the last step rounds by as much as half a unit.
 template <class V, class T, std::size_t N>
 [[gnu::always_inline]] inline V horner(V x, const std::array<T, N>& c) noexcept {
-  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+  const auto chain = [&]<std::size_t... I>(std::index_sequence<I...>) {
     V sum(c[N - 1]);
     ((sum = fma(sum, x, V(c[N - 2 - I]))), ...);
     return sum;
-  }
-  (std::make_index_sequence<N - 1>{});
+  };
+  return chain(std::make_index_sequence<N - 1>{});
 }
 
 /// x with the sign bit of y added to it.

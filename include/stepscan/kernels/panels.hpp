@@ -223,14 +223,14 @@ template <int Chains, Scalar S, class Stored, Index Rows, Index Cols>
 [[gnu::noinline]] void multiply_fixed_row(const PanelsView<S, Rows, Cols, Stored>& a, const S* x, const S* initial,
                                           S* y) noexcept {
   constexpr RowGroups groups = RowGroups::of<S>(Rows);
-  [&]<Index... Group>(std::integer_sequence<Index, Group...>) __attribute__((always_inline)) {
+  const auto tiles = [&]<Index... Group>(std::integer_sequence<Index, Group...>) __attribute__((always_inline)) {
     (panel_tile<1, static_cast<int>(groups.first(Group + 1) - groups.first(Group)) * product_tile.vectors, Chains>(
          a.panels + groups.first(Group) * panel_rows<S> * Cols, a.cols, x, 0,
          initial + groups.first(Group) * panel_rows<S>, 0, y + groups.first(Group) * panel_rows<S>, 0,
          Rows - groups.first(Group) * panel_rows<S>),
      ...);
-  }
-  (std::make_integer_sequence<Index, groups.count>{});
+  };
+  tiles(std::make_integer_sequence<Index, groups.count>{});
 }
 
 /// One row of x against a matrix of any size.
