@@ -147,9 +147,9 @@ void add_all() {
   add_pattern("causal", Causal(), time);
   add_pattern("window 4096", And(Causal(), Window<>(4096)), time);
   add_pattern("window 1024", And(Causal(), Window<>(1024)), time);
-  add_pattern("window 384", And(Causal(), Window<>(384)), time);
+  add_pattern("window 128", And(Causal(), Window<>(128)), time);
   add_pattern("window 256, 64 sinks", And(Causal(), Or(Window<>(256), Sinks<>(64))), time);
-  add_pattern("strided 1 in 16", And(Causal(), Blocks<Strided>{64, {1, 16, 2}}), time);
+  add_pattern("strided", And(Causal(), Blocks<Strided>{64, {1, 21, 2}}), time);
   for (const Index tokens : {1024, 65536, 1048576}) {
     add_prefix("softmax_scan", SoftmaxScan<float, Dynamic, Dynamic>(4, 16), tokens, 4.0 * 64);
   }
