@@ -6,7 +6,6 @@
 #include <stepscan/layers/multi_head_attention_backward.hpp>
 #include <stepscan/layers/s4d.hpp>
 #include <stepscan/layers/s4d_backward.hpp>
-#include <stepscan/models/repeat.hpp>
 
 #include "train.hpp"
 
@@ -16,19 +15,19 @@ using namespace stepscan;
 
 using MambaBlock = Mamba<float, Dynamic, Dynamic, 16, 4, Dynamic>;
 
-MambaBlock make_mamba(Index width) { return {width, 2 * width, 16, 4, width / 16}; }
+MambaBlock make_mamba(const examples::Settings& s) { return {s.width, 2 * s.width, 16, 4, s.width / 16}; }
 
 /// A diagonal state-space model of every feature, then what mixes features.
-auto make_s4d(Index width) {
-  return Sequential(S4d<float, Dynamic, Dynamic>(width, 32), Gelu<float, Dynamic>(width),
-                    Linear<float, Dynamic, Dynamic>(width, width));
+auto make_s4d(const examples::Settings& s) {
+  return Sequential(S4d<float, Dynamic, Dynamic>(s.width, 32), Gelu<float, Dynamic>(s.width),
+                    Linear<float, Dynamic, Dynamic>(s.width, s.width));
 }
 
-/// Heads of 32 features with rotary positions, over the last 256 characters.
-auto make_attention(Index width) {
+/// Heads of 32 features with rotary positions, over as many characters as training sees at once.
+auto make_attention(const examples::Settings& s) {
   constexpr MultiHeadOptions options{.positions = Positions::rotary};
   return MultiHeadAttention<float, Dynamic, Dynamic, Dynamic, Dynamic, options>(
-      {.model = width, .heads = width / 32, .capacity = 256});
+      {.model = s.width, .heads = s.width / 32, .capacity = s.time});
 }
 
 }  // namespace
@@ -40,9 +39,9 @@ std::vector<examples::Entry> examples::attention_models() {
       entry("attention", make_attention),
       {"hybrid",
        [](const Text& text, const Settings& settings) {
-         return train_model(
-             "hybrid", Sequential(make_block(make_mamba(settings.width)), make_block(make_attention(settings.width))),
-             text, settings);
+         return train_model("hybrid",
+                            Sequential(make_block(make_mamba(settings)), make_block(make_attention(settings))), text,
+                            settings);
        }},
   };
 }

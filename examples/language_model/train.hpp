@@ -7,6 +7,7 @@
 #include <numbers>
 #include <stepscan/layers/swiglu_backward.hpp>
 #include <stepscan/models/generate.hpp>
+#include <stepscan/models/repeat.hpp>
 #include <stepscan/models/residual.hpp>
 #include <stepscan/models/sequential.hpp>
 #include <stepscan/train/checkpoint_folder.hpp>
@@ -189,13 +190,12 @@ Result train_model(const std::string& name, Blocks blocks, const Text& text, con
   return result;
 }
 
-/// `make(width)` is one layer that mixes tokens, twice in the model.
+/// `make(settings)` is one layer that mixes tokens, twice in the model.
 template <class Make>
 Entry entry(std::string name, Make make) {
   return {name, [name, make](const Text& text, const Settings& settings) {
-            return train_model(
-                name, stepscan::Repeat<2, decltype(make_block(make(Index{})))>(make_block(make(settings.width))), text,
-                settings);
+            const auto block = make_block(make(settings));
+            return train_model(name, stepscan::Repeat<2, std::remove_const_t<decltype(block)>>(block), text, settings);
           }};
 }
 

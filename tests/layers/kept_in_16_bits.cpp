@@ -22,7 +22,7 @@ template <class Stored>
 using Biased =
     BiasedAttentionScan<float, Dynamic, Dynamic, Dynamic, Dynamic, AttentionBias::sink_logit, true, Chunked<>, Stored>;
 template <class Stored>
-using Sigmoid =
+using SigmoidAttention =
     SigmoidAttentionScan<float, Dynamic, Dynamic, Dynamic, Dynamic, Similarity::sigmoid, true, Chunked<>, Stored>;
 
 template <class L, class Form>
@@ -81,7 +81,7 @@ TEST_CASE("attention to keys and values kept in 16 bits, all of them and a windo
     check_kept<Half>(Softmax<Half>(sizes, capacity, 2), Softmax<float>(sizes, capacity, 2), 1e-3);
   }
   check_kept<BFloat16>(Softmax<BFloat16>(sizes, 40), Softmax<float>(sizes, 40), 8e-3);
-  check_kept<Half>(Sigmoid<Half>(sizes, 40), Sigmoid<float>(sizes, 40), 1e-3);
+  check_kept<Half>(SigmoidAttention<Half>(sizes, 40), SigmoidAttention<float>(sizes, 40), 1e-3);
   Biased<Half> biased(sizes, 40);
   Biased<float> plain(sizes, 40);
   testing::randomize(biased, 3);
