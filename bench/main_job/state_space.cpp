@@ -1,10 +1,11 @@
-#include <stepscan/layers/dss.hpp>
+#include <stepscan/layers/dss_initialize.hpp>
 #include <stepscan/layers/lru.hpp>
 #include <stepscan/layers/lssl.hpp>
-#include <stepscan/layers/s4.hpp>
+#include <stepscan/layers/s4_initialize.hpp>
 #include <stepscan/layers/s4d.hpp>
 #include <stepscan/layers/s5.hpp>
 #include <stepscan/layers/s5_initialize.hpp>
+#include <stepscan/models/s4_block.hpp>
 
 #include "job.hpp"
 
@@ -17,5 +18,6 @@ std::vector<main_job::Entry> main_job::state_space_layers() {
       entry("lssl", [](Index width) { return Lssl<float, Dynamic, Dynamic>(width, 16); }),
       entry("s5", [](Index width) { return S5<float, Dynamic, Dynamic>(width, width); }),
       entry("lru", [](Index width) { return Lru<float, Dynamic, Dynamic>(width, width); }),
+      entry("s4_block(s4d)", [](Index width) { return s4_block(S4d<float, Dynamic, Dynamic>(width, states)); }),
   };
 }

@@ -79,9 +79,7 @@ TEST_CASE("runs and chunks of a matrix state follow its size", "[kernels][tiling
   CHECK(solve_state_run(1280, machine) == 32);
   CHECK(solve_state_run(5000, machine) == 16);
   CHECK(solve_state_run(1 << 20, machine) == 8);
-  STATIC_REQUIRE(solve_delta_chunk(64, 64) == 16);
-  STATIC_REQUIRE(solve_delta_chunk(128, 128) == 16);
-  STATIC_REQUIRE(solve_delta_chunk(256, 256) == 32);
-  CHECK(solve_delta_chunk(1, 1) == 8);
-  for (const Index size : {8, 32, 100, 1000}) CHECK(solve_delta_chunk(size, size) <= solve_delta_chunk(2 * size, size));
+  STATIC_REQUIRE(solve_delta_vectors(of_16_registers) == 2);
+  STATIC_REQUIRE(solve_delta_vectors(of_32_registers) == 4);
+  CHECK(solve_delta_vectors({.vector_registers = 8}) == 1);
 }

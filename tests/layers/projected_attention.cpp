@@ -69,7 +69,17 @@ TEST_CASE("gates of a projected attention are named, and of any size", "[layers]
   CHECK(distance(scanned(layer, x), scanned(fixed, x)) < 1e-12);
   initialize(layer, 1);
   const auto& decay = std::get<2>(std::get<0>(layer.gates).layers);
-  CHECK((decay.A_log[0] >= 0 && decay.A_log[1] <= std::log(16.0)));
+  CHECK((std::isfinite(decay.A_log[0]) && decay.A_log[1] <= std::log(16.0)));
+
+  Mlstm<double, 5, 3, 2, 4> mlstm;
+  initialize(mlstm, 1);
+  const Index forget = mlstm.in_proj.output_size() - 3;
+  CHECK(mlstm.in_proj.bias[forget] == 3.0);
+  CHECK(mlstm.in_proj.bias[forget + 1] == 4.5);
+  CHECK(mlstm.in_proj.bias[forget + 2] == 6.0);
+  CHECK(mlstm.in_proj.weight(forget - 3, 0) == 0.0);
+  CHECK(mlstm.in_proj.weight(forget - 4, 0) != 0.0);
+  CHECK(mlstm.in_proj.bias[forget - 3] != 0.0);
 }
 
 TEST_CASE("gradients of projected attentions equal finite differences", "[layers]") {

@@ -77,6 +77,20 @@ TEST_CASE("Slstm begins from nothing and stays finite under gates of any strengt
   }
 }
 
+TEST_CASE("Slstm starts with forget gates for memories of every length", "[layers]") {
+  Slstm<double, 3, 2, 5> layer;
+  initialize(layer, 1);
+  for (const Index head : {0, 1}) {
+    CHECK(layer.bias(SlstmCell<>::forget, head, 0) == 5.0);
+    CHECK(layer.bias(SlstmCell<>::forget, head, 2) == Approx(5 - 12 * std::pow(0.5, 0.3)));
+    CHECK(layer.bias(SlstmCell<>::forget, head, 4) == -7.0);
+    CHECK(layer.bias(SlstmCell<>::input, head, 2) == 0.0);
+  }
+  Random random(1);
+  layer.initialize(random, 1.0);
+  CHECK(layer.bias(SlstmCell<>::forget, 0, 2) == Approx(5 - 12 * std::pow(0.5, 1.6)));
+}
+
 TEST_CASE("Slstm in float and with weights of 16 bits", "[layers]") {
   check_precision(Slstm<float, 3, 2, 8>(), DynamicSlstm(3, 2, 8), 3e-6, 2e-3, 2e-2);
 }

@@ -1,6 +1,7 @@
 #include <map>
 #include <stepscan/models/beam_search.hpp>
 #include <stepscan/models/pointer_network_backward.hpp>
+#include <stepscan/train/losses.hpp>
 #include <support/allocation.hpp>
 #include <support/catch.hpp>
 #include <support/sequences.hpp>
@@ -250,6 +251,32 @@ TEST_CASE("pointer_network: gradients are finite differences, with padding and w
     compare({}, x, dx);
     CHECK(error < 1e-8);
   }
+}
+
+TEST_CASE("pointer_network: its loss is NegativeLogLikelihood of its log-probabilities", "[models]") {
+  const Slots lengths{4, 2}, target_lengths{3, 2}, targets{2, 0, 3, 1, 0, -1};
+  const Network network = random_network(true, true);
+  const auto x = random_sequence<double>(2, 4, features, 2);
+  const auto view = SequenceView<const double>(x).ragged(lengths);
+  const auto start = network.initial_state(2);
+  Training<Network>::Tape tape;
+  Lesson lesson;
+  Training<Network>::forward(network, start, view, {targets.data(), 3, target_lengths.data()}, lesson, tape);
+  Tensor<std::int32_t, 2, 3> classes;
+  std::transform(targets.begin(), targets.end(), classes.begin(),
+                 [](Index slot) { return slot < 0 ? -100 : static_cast<std::int32_t>(slot); });
+  Sequence<double> dlog_probs(lesson.log_probs.shape());
+  const auto log_probs = SequenceView<const double>(std::as_const(lesson.log_probs)).ragged(lesson.lengths);
+  CHECK(NegativeLogLikelihood<double>{}(log_probs, classes, dlog_probs) == Approx(lesson.loss).epsilon(1e-14));
+  const auto gradient_of = [&](const PointerLessonCotangents<double>& d) {
+    Network gradient = zeros_like(network);
+    Sequence<double> dx(x.shape());
+    auto dstart = start;
+    Training<Network>::backward(network, tape, lesson, d, gradient, dx, dstart);
+    return numbers(gradient);
+  };
+  CHECK(distance(gradient_of({std::as_const(dlog_probs), 0, start, start}), gradient_of({{}, 1, start, start})) <
+        1e-15);
 }
 
 TEST_CASE("pointer_network: nothing to read, nothing to learn", "[models]") {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <stepscan/layers/layer.hpp>
+#include <stepscan/train/gradient_check.hpp>
 #include <vector>
 
 /// What tests of layers share: random sequences and parameters, distances, and gradients by finite differences.
@@ -102,89 +103,45 @@ void spoil_padding(Sequence<S>& x, const std::vector<Index>& lengths) {
   }
 }
 
-/// The largest relative difference between backward and central finite differences of <dy, y> + <dend, end> in all
-/// parameters, inputs and initial states; with `lengths`, padding is NaN. `out_lengths` are those of the outputs, where
-/// they differ.
-template <class L>
-[[nodiscard]] double gradient_error(const L& original, Index batch, Index time, const std::vector<Index>& lengths = {},
-                                    std::vector<Index> out_lengths = {}) {
-  using S = double;
-  if (out_lengths.empty()) out_lengths = lengths;
-  L layer = original;
-  auto x = random_sequence<S>(batch, time, layer.input_size(), 1);
-  auto dy = random_sequence<S>(batch, layer.output_time(time), layer.output_size(), 2);
-  auto start = layer.initial_state(batch), dend = start, dstart = start;
-  randomize(start, 3);
-  randomize(dend, 4);
-  if (!lengths.empty()) {
-    spoil_padding(x, lengths);
-    spoil_padding(dy, out_lengths);
-  }
-  const auto view = [&] {
-    SequenceView<const S> all = std::as_const(x);
-    return lengths.empty() ? all : all.ragged(lengths);
-  };
-  Workspace workspace;
-  Sequence<S> y(dy.shape());
-  const auto loss = [&] {
-    auto state = start;
-    layer.scan(state, view(), y, workspace);
-    double sum = 0;
-    for (Index b = 0; b < batch; ++b) {
-      const Index real = out_lengths.empty() ? dy.extent(1) : out_lengths[static_cast<std::size_t>(b)];
-      for (Index t = 0; t < real; ++t) {
-        for (Index i = 0; i < dy.extent(2); ++i) sum += dy(b, t, i) * y(b, t, i);
+/// The largest relative difference between a gradient, a tree or tensor like `values`, and central finite differences
+/// of loss() in every number of `values`; infinite where one is not a number. Where `values` has NaN, padding, the
+/// gradient is 0.
+template <class T, class Loss>
+[[nodiscard]] double difference_error(T& values, const T& gradient, Loss&& loss) {
+  double error = 0;
+  const auto compare = [&](const Path&, auto& tensor, const auto& found) {
+    for (Index i = 0; i < tensor.size(); ++i) {
+      constexpr double h = 1e-5;
+      const double before = tensor[i];
+      if (std::isnan(before)) {
+        if (found[i] != 0) error = std::numeric_limits<double>::infinity();
+        continue;
       }
+      tensor[i] = before + h;
+      const double above = loss();
+      tensor[i] = before - h;
+      const double expected = (above - loss()) / (2 * h);
+      const double off = std::abs(expected - found[i]) / (1 + std::abs(expected));
+      tensor[i] = before;
+      error = std::isfinite(off) ? std::max(error, off) : std::numeric_limits<double>::infinity();
     }
-    for_each_tensor(
-        [&](const Path&, const auto& d, const auto& end) {
-          for (Index i = 0; i < d.size(); ++i) sum += d[i] * end[i];
-        },
-        dend, state);
-    return sum;
   };
-
-  Tape<L> tape;
-  L gradient = zeros_like(layer);
-  Sequence<S> dx(x.shape());
-  dx.fill(std::numeric_limits<S>::quiet_NaN());
-  auto state = start;
-  Sequence<S> forward_y(y.shape());
-  layer.forward(state, view(), forward_y, tape);
-  static_cast<void>(loss());
-  double error = distance(y, forward_y);
-  layer.backward(tape, SequenceView<const S>(std::as_const(dy)), dend, gradient, dx, dstart);
-
-  const auto compare = [&](S& value, S found) {
-    constexpr double h = 1e-5;
-    const S before = value;
-    value = before + h;
-    const double above = loss();
-    value = before - h;
-    const double below = loss();
-    value = before;
-    const double expected = (above - below) / (2 * h);
-    const double off = std::abs(expected - found) / (1 + std::abs(expected));
-    error = std::isfinite(off) ? std::max(error, off) : std::numeric_limits<double>::infinity();
-  };
-  for_each_tensor(
-      [&](const Path&, auto& parameter, const auto& found) {
-        for (Index i = 0; i < parameter.size(); ++i) compare(parameter[i], found[i]);
-      },
-      layer, gradient);
-  for_each_tensor(
-      [&](const Path&, auto& value, const auto& found) {
-        for (Index i = 0; i < value.size(); ++i) compare(value[i], found[i]);
-      },
-      start, dstart);
-  for (Index i = 0; i < x.size(); ++i) {
-    if (std::isnan(x[i])) {
-      if (dx[i] != 0) error = std::numeric_limits<double>::infinity();
-    } else {
-      compare(x[i], dx[i]);
-    }
+  if constexpr (Tree<T>) {
+    for_each_tensor(compare, values, gradient);
+  } else {
+    compare({}, values, gradient);
   }
   return error;
+}
+
+/// What check_gradients finds at a random input and initial state; with `lengths`, of a ragged batch.
+template <class L>
+[[nodiscard]] double gradient_error(const L& layer, Index batch, Index time, const std::vector<Index>& lengths = {}) {
+  const auto x = random_sequence<double>(batch, time, layer.input_size(), 1);
+  const SequenceView<const double> all = x;
+  auto start = layer.initial_state(batch);
+  randomize(start, 3);
+  return check_gradients(layer, start, lengths.empty() ? all : all.ragged(lengths)).error;
 }
 
 }  // namespace stepscan::testing

@@ -46,14 +46,16 @@ template <class... Ts>
 inline constexpr bool is_tuple<std::tuple<Ts...>> = true;
 
 template <class T>
-inline constexpr bool is_vector = false;
+inline constexpr bool is_list = false;
 template <class T>
-inline constexpr bool is_vector<std::vector<T>> = true;
+inline constexpr bool is_list<std::vector<T>> = true;
+template <class T, std::size_t N>
+inline constexpr bool is_list<std::array<T, N>> = true;
 
 }  // namespace detail
 
 /// A value made of named tensors: the parameters of a layer, a state. `fields()` returns a std::tuple of Field in a
-/// fixed order; a field is a tensor, another tree, or a std::tuple or std::vector of trees (named 0, 1, ...).
+/// fixed order; a field is a tensor, another tree, or a std::tuple, std::array or std::vector of trees (named 0, 1, ...).
 template <class T>
 concept Tree = requires { T::fields(); };
 template <class... T>
@@ -74,7 +76,7 @@ void visit(const Path& path, F& f, First& first, Rest&... rest) {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       (one(std::integral_constant<std::size_t, I>{}), ...);
     }(std::make_index_sequence<std::tuple_size_v<T>>{});
-  } else if constexpr (is_vector<T>) {
+  } else if constexpr (is_list<T>) {
     for (std::size_t i = 0; i < first.size(); ++i) {
       const std::string index = std::to_string(i);
       visit(Path{&path, index}, f, first[i], rest[i]...);

@@ -19,7 +19,7 @@ class Random {
   constexpr std::uint32_t bits() noexcept {
     const std::uint64_t i = position_++;
     if (i % 4 == 0 || !fresh_) {
-      block_ = philox(i / 4);
+      block_ = block(i / 4);
       fresh_ = true;
     }
     return block_[i % 4];
@@ -43,16 +43,9 @@ class Random {
     return static_cast<std::uint32_t>((std::uint64_t{bits()} * count) >> 32);
   }
 
-  /// Which draw comes next, and a jump to it: what a checkpoint saves and restores.
-  [[nodiscard]] constexpr std::uint64_t position() const noexcept { return position_; }
-  constexpr void seek(std::uint64_t position) noexcept {
-    position_ = position;
-    fresh_ = false;
-  }
-
- private:
-  [[nodiscard]] constexpr std::array<std::uint32_t, 4> philox(std::uint64_t counter) const noexcept {
-    std::uint32_t c0 = low(counter), c1 = high(counter), c2 = low(stream_), c3 = high(stream_);
+  /// The 32 random bits of draws 4 i, ..., 4 i + 3, whatever was drawn before.
+  [[nodiscard]] constexpr std::array<std::uint32_t, 4> block(std::uint64_t i) const noexcept {
+    std::uint32_t c0 = low(i), c1 = high(i), c2 = low(stream_), c3 = high(stream_);
     std::uint32_t k0 = low(seed_), k1 = high(seed_);
     for (int round = 0; round < 10; ++round) {
       const std::uint64_t p0 = std::uint64_t{0xD2511F53U} * c0;
@@ -66,6 +59,15 @@ class Random {
     }
     return {c0, c1, c2, c3};
   }
+
+  /// Which draw comes next, and a jump to it: what a checkpoint saves and restores.
+  [[nodiscard]] constexpr std::uint64_t position() const noexcept { return position_; }
+  constexpr void seek(std::uint64_t position) noexcept {
+    position_ = position;
+    fresh_ = false;
+  }
+
+ private:
   static constexpr std::uint32_t low(std::uint64_t x) noexcept { return static_cast<std::uint32_t>(x); }
   static constexpr std::uint32_t high(std::uint64_t x) noexcept { return static_cast<std::uint32_t>(x >> 32); }
 

@@ -21,7 +21,7 @@ namespace stepscan::inline STEPSCAN_ISA {
 
 /// What can be saved and loaded: anything that for_each_tensor visits.
 template <class T>
-concept TensorTree = Tree<T> || detail::is_tensor<T> || detail::is_tuple<T> || detail::is_vector<T>;
+concept TensorTree = Tree<T> || detail::is_tensor<T> || detail::is_tuple<T> || detail::is_list<T>;
 
 namespace detail {
 

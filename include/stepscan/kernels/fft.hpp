@@ -1,6 +1,5 @@
 #pragma once
 
-#include <bit>
 #include <complex>
 #include <stepscan/core/scalar.hpp>
 #include <unsupported/Eigen/FFT>
@@ -22,12 +21,6 @@ template <Scalar S>
 }
 
 }  // namespace detail
-
-/// The length of transforms with which two sequences of `length` numbers are convolved: a power of 2 that leaves room
-/// for the whole product.
-[[nodiscard]] constexpr Index convolution_length(Index length) noexcept {
-  return static_cast<Index>(std::bit_ceil(static_cast<std::size_t>(length < 2 ? 4 : 2 * length)));
-}
 
 /// spectrum [n / 2 + 1], spectrum[k] = sum_t x[t] exp(-2 pi i k t / n).
 template <Scalar S>

@@ -103,16 +103,12 @@ inline constexpr ProductTile state_tile = solve_state_tile(target_machine);
   return tokens;
 }
 
-/// How many tokens of the delta rule are solved for at once, of a state [keys, values]: a power of two between 8
-/// and 64. Multiply-adds per token beside the 3 * keys * values that any chunk needs, and what memory costs in their
-/// units:
-///   chunk * (keys + values)           inside the chunk: products of keys, scores, substitution, and scores times rows
-///   8 * keys * values / chunk         the state is loaded, decayed and stored once a chunk
-[[nodiscard]] constexpr Index solve_delta_chunk(Index keys, Index values) {
-  const auto cost = [&](Index chunk) { return chunk * (keys + values) + 8 * keys * values / chunk; };
-  Index chunk = 8;
-  while (chunk < 64 && cost(2 * chunk) < cost(chunk)) chunk *= 2;
-  return chunk;
+/// How many SIMD vectors of a state's columns pairs of the delta rule's tokens pass at once: as many as fit beside a
+/// decay and a broadcast number, each with four answers to keys and queries, two corrections and the state's own
+/// numbers.
+[[nodiscard]] constexpr int solve_delta_vectors(const Machine& machine) {
+  const int vectors = (machine.vector_registers - 2) / 7;
+  return vectors < 1 ? 1 : vectors > 4 ? 4 : vectors;
 }
 
 }  // namespace stepscan::inline STEPSCAN_ISA

@@ -9,9 +9,12 @@
 #include <stepscan/layers/conv1d_backward.hpp>
 #include <stepscan/layers/decay_backward.hpp>
 #include <stepscan/layers/decay_gate_backward.hpp>
+#include <stepscan/layers/dropout_backward.hpp>
 #include <stepscan/layers/dss_backward.hpp>
+#include <stepscan/layers/dss_initialize.hpp>
 #include <stepscan/layers/gated_backward.hpp>
 #include <stepscan/layers/gated_linear_attention_layer_backward.hpp>
+#include <stepscan/layers/glu_backward.hpp>
 #include <stepscan/layers/linear_backward.hpp>
 #include <stepscan/layers/lru_backward.hpp>
 #include <stepscan/layers/lssl_backward.hpp>
@@ -24,6 +27,7 @@
 #include <stepscan/layers/projected_backward.hpp>
 #include <stepscan/layers/rotary_embedding_backward.hpp>
 #include <stepscan/layers/s4_backward.hpp>
+#include <stepscan/layers/s4_initialize.hpp>
 #include <stepscan/layers/s4d_backward.hpp>
 #include <stepscan/layers/s5_backward.hpp>
 #include <stepscan/layers/s5_initialize.hpp>

@@ -23,10 +23,10 @@ class LearnedDecay : public StatelessLayer<LearnedDecay<S, Heads, Math>, S, Head
   LearnedDecay() = default;
   explicit LearnedDecay(Index heads) : A_log(heads), dt_bias(heads) {}
 
-  /// exp(A_log) uniform in [1, 16], softplus(dt_bias) log-uniform in [0.001, 0.1], as Mamba-2.
+  /// exp(A_log) uniform in (0, 16], softplus(dt_bias) log-uniform in [0.001, 0.1], as the authors of Gated DeltaNet.
   void initialize(Random& random) {
     for (Index h = 0; h < A_log.size(); ++h) {
-      A_log[h] = static_cast<S>(std::log(random.uniform(1.0, 16.0)));
+      A_log[h] = static_cast<S>(std::log(16 * (1 - random.uniform())));
       dt_bias[h] = static_cast<S>(detail::random_step_bias(random));
     }
   }

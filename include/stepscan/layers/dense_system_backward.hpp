@@ -5,13 +5,24 @@
 
 namespace stepscan::inline STEPSCAN_ISA::detail {
 
+/// Doubles for the way from the cotangents of a feature's system to the parameters.
+struct DenseFeatureMemory {
+  double* system;  ///< of dense_system, as it left them
+  double* free;
+  double* shared;
+};
+
 /// From the operators of a feature to its dense system, and from this by
-///   Parameters::pull_back(layer, feature, cotangents, room, gradient)
-/// to the parameters; Parameters::room(layer) doubles are free there. The layer provides dense_size(), dense_system(f,
-/// to) and system_shape(chunk).
+///   Parameters::pull_back(layer, feature, cotangents, memory, gradient)
+/// to the parameters; memory.free has Parameters::room(layer) doubles. Where features have parameters in common,
+/// Parameters::shared_room(layer) zeros are in memory.shared for what one of them adds, and finish() calls
+///   Parameters::add_shared(layer, shared, gradient)
+/// for one after another, so that threads change no sum. The layer provides dense_size(), dense_system(f, to) and
+/// system_shape(chunk).
 template <class L, class Parameters>
 class DensePullback {
   using S = typename L::scalar_type;
+  static constexpr bool shares = requires(const L& layer) { Parameters::shared_room(layer); };
 
  public:
   DensePullback(const L& layer, Index chunk, L& gradient, Workspace& workspace)
@@ -21,7 +32,13 @@ class DensePullback {
         tables_(DenseOperatorsRoom::size(shape_.states, shape_.channels, chunk)),
         sums_(DensePullbackRoom::size(shape_.states, shape_.channels, chunk)),
         size_(tables_ + sums_ + layer.dense_size() + Parameters::room(layer)),
-        rooms_(workspace.take<double>(max_threads() * size_)) {}
+        rooms_(workspace.take<double>(max_threads() * size_)) {
+    if constexpr (shares) {
+      shared_size_ = Parameters::shared_room(layer);
+      shared_ = workspace.take<double>(shape_.features * shared_size_);
+      std::fill_n(shared_, shape_.features * shared_size_, 0.0);
+    }
+  }
 
   void operator()(Index f, const ChunkOperators<const S>& d, Index worker) const noexcept {
     double* own = rooms_ + worker * size_;
@@ -30,21 +47,36 @@ class DensePullback {
     const DensePullbackRoom room(shape_.states, shape_.channels, shape_.chunk, own + tables_);
     dense_operators_backward<S>(system, shape_.chunk, d,
                                 DenseOperatorsRoom(shape_.states, shape_.channels, shape_.chunk, own), room);
-    Parameters::pull_back(layer_, f, room.sum, system_room + layer_.dense_size(), gradient_);
+    pull_back(f, room.sum, system_room, worker);
+  }
+
+  /// Adds what all features gave to the parameters they share, in their order.
+  void finish() const noexcept {
+    if constexpr (shares) {
+      for (Index f = 0; f < shape_.features; ++f) {
+        Parameters::add_shared(layer_, shared_ + f * shared_size_, gradient_);
+      }
+    }
   }
 
   static void kernel(const L& layer, MatrixView<const S> dkernel, L& gradient, Workspace& workspace) {
     if (dkernel.cols == 0) return;
-    double* rooms = workspace.take<double>(max_threads() * Parameters::room(layer));
+    const DensePullback pullback(layer, kernel_columns, gradient, workspace);
     dense_kernel_backward<S>(
-        layer.system_shape(kernel_columns), dkernel, layer.dense_size(), workspace,
+        pullback.shape_, dkernel, layer.dense_size(), workspace,
         [&](Index f, double* to) { return layer.dense_system(f, to); },
-        [&](Index f, const DenseResponse&, const DenseCotangents& g, Index worker) {
-          Parameters::pull_back(layer, f, g, rooms + worker * Parameters::room(layer), gradient);
+        [&](Index f, double* system, const DenseCotangents& g, Index worker) {
+          pullback.pull_back(f, g, system, worker);
         });
+    pullback.finish();
   }
 
  private:
+  void pull_back(Index f, const DenseCotangents& g, double* system, Index worker) const noexcept {
+    double* free = rooms_ + worker * size_ + tables_ + sums_ + layer_.dense_size();
+    Parameters::pull_back(layer_, f, g, DenseFeatureMemory{system, free, shared_ + f * shared_size_}, gradient_);
+  }
+
   const L& layer_;
   SystemShape shape_;
   L& gradient_;
@@ -52,6 +84,11 @@ class DensePullback {
   Index sums_;
   Index size_;
   double* rooms_;
+  Index shared_size_ = 0;
+  double* shared_ = nullptr;
 };
+
+template <class L, class Parameters>
+using DenseTraining = LinearSystemTraining<L, DensePullback<L, Parameters>>;
 
 }  // namespace stepscan::inline STEPSCAN_ISA::detail

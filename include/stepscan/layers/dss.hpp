@@ -49,19 +49,9 @@ class Dss : public DiagonalLayer<Dss<S, Features, StateSize, Default>, S, Featur
     }
   }
 
-  /// A = -1/2 + i pi n; C complex normal, D normal, dt log-uniform in [0.001, 0.1].
-  void initialize(Random& random) {
-    for (Index f = 0; f < input_size(); ++f) {
-      for (Index n = 0; n < modes(); ++n) {
-        A.re(f, n) = static_cast<S>(-0.5);
-        A.im(f, n) = static_cast<S>(std::numbers::pi * static_cast<double>(n));
-        C.re(f, n) = static_cast<S>(random.normal() * std::numbers::sqrt2 / 2);
-        C.im(f, n) = static_cast<S>(random.normal() * std::numbers::sqrt2 / 2);
-      }
-      log_dt[f] = static_cast<S>(random.uniform(std::log(0.001), std::log(0.1)));
-      D[f] = static_cast<S>(random.normal());
-    }
-  }
+  /// A the eigenvalues of HiPPO-LegS's normal part; C complex normal, D normal, dt log-uniform in [0.001, 0.1].
+  /// Compiled by those who include <stepscan/layers/backward.hpp>.
+  void initialize(Random& random) { Initialization<Dss>::run(*this, random); }
 
   [[nodiscard]] Index input_size() const noexcept { return A.re.extent(0); }
   [[nodiscard]] Index modes() const noexcept { return A.re.extent(1); }

@@ -16,7 +16,9 @@ namespace stepscan::inline STEPSCAN_ISA {
 /// headers it includes, so that those who only infer never compile a backward pass.
 template <class L>
 struct Training {
-  static_assert(sizeof(L) == 0, "stepscan: to train this layer, include <stepscan/layers/backward.hpp>");
+  static_assert(sizeof(L) == 0,
+                "stepscan: to train this layer, include <stepscan/layers/backward.hpp>; to train a model, its "
+                "<stepscan/models/..._backward.hpp>");
 };
 
 /// How fresh parameters are found that take more than random numbers (eigenvalues). Specialised as Training is.
@@ -186,7 +188,7 @@ concept ParameterisedLayer = SequenceLayer<L> && Tree<L>;
 
 /// Calls f(path, parameter, ...) for every parameter of a layer, or of several layers of one type in lockstep (a model,
 /// its gradient, an optimiser's moments), in a fixed order.
-template <class F, ParameterisedLayer L, class... Ls>
+template <class F, Tree L, class... Ls>
 void for_each_parameter(F&& f, L& layer, Ls&... more) {
   for_each_tensor(static_cast<F&&>(f), layer, more...);
 }
@@ -194,7 +196,7 @@ void for_each_parameter(F&& f, L& layer, Ls&... more) {
 /// An immutable plan of a layer for inference: a layer with the same State whose derived parameters (packed weights,
 /// discretised matrices, spectra) are worked out once. `Stored` is the type weights are kept in: the layer's own, Half
 /// or BFloat16; `Math` is Exact or Fast (kernels/math.hpp).
-template <class Stored = void, class Math = void, SequenceLayer L>
+template <class Stored = void, class Math = void, class L>
 [[nodiscard]] auto prepare(const L& layer) {
   using Kept = std::conditional_t<std::is_void_v<Stored>, typename L::scalar_type, Stored>;
   return layer.template plan<Kept, Math>();
@@ -202,7 +204,7 @@ template <class Stored = void, class Math = void, SequenceLayer L>
 
 /// Writes fresh parameters, each layer as its paper or reference implementation does. The same seed gives the same
 /// parameters on every platform.
-template <ParameterisedLayer L>
+template <Tree L>
 void initialize(L& layer, std::uint64_t seed) {
   Random random(seed);
   layer.initialize(random);

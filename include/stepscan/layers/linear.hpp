@@ -44,6 +44,26 @@ namespace detail {
 /// Stands for a parameter that a layer does without.
 struct NoParameter {};
 
+/// y = W x + b of every token, in a form; b may be null. Recurrent takes the weights as they lie, every other form
+/// packs them first.
+template <class Form, Scalar S, Index Inputs, Index Outputs>
+void linear_scan(MatrixView<const S, Outputs, Inputs> weight, const S* bias, SequenceView<const S, Inputs> x,
+                 SequenceView<S, Outputs> y, Workspace& workspace) {
+  if constexpr (std::same_as<Form, Recurrent>) {
+    for (Index b = 0; b < x.batch; ++b) {
+      plain_linear<S>(weight, bias, x.member(b).middle_rows(0, x.length(b)), y.member(b).middle_rows(0, x.length(b)));
+    }
+    clear_padding(x, y);
+  } else {
+    const Workspace::Scope scope(workspace);
+    S* offsets = workspace.template take<S>(weight.rows);
+    std::fill_n(offsets, Index{weight.rows}, S{0});
+    if (bias != nullptr) std::copy_n(bias, Index{weight.rows}, offsets);
+    join_members(x, y);
+    linear_tokens(packed<S, Outputs, Inputs>(weight, workspace), offsets, x, y);
+  }
+}
+
 }  // namespace detail
 
 /// The affine map of every token (torch.nn.Linear): y = W x + b, with weight [Outputs, Inputs] and bias [Outputs].
@@ -102,20 +122,7 @@ class Linear : public StatelessLayer<Linear<S, Inputs, Outputs, WithBias>, S, In
   template <class Form>
   void run_scan(const Form&, NoState&, SequenceView<const S, Inputs> x, SequenceView<S, Outputs> y,
                 Workspace& workspace) const {
-    if constexpr (std::same_as<Form, Recurrent>) {
-      for (Index b = 0; b < x.batch; ++b) {
-        plain_linear<S>(weight, bias_data(), x.member(b).middle_rows(0, x.length(b)),
-                        y.member(b).middle_rows(0, x.length(b)));
-      }
-      clear_padding(x, y);
-    } else {
-      const Workspace::Scope scope(workspace);
-      S* offsets = workspace.template take<S>(output_size());
-      std::fill_n(offsets, output_size(), S{0});
-      if constexpr (WithBias) std::copy(bias.begin(), bias.end(), offsets);
-      detail::join_members(x, y);
-      linear_tokens(packed<S, Outputs, Inputs>(weight, workspace), offsets, x, y);
-    }
+    detail::linear_scan<Form, S, Inputs, Outputs>(weight, bias_data(), x, y, workspace);
   }
 };
 

@@ -43,7 +43,7 @@ template <class Form>
 ///   step_room(), step_system(to)   numbers of what system_step takes, written to or found beside `to`
 ///   operators(chunk, workspace)    the chunk operators
 ///   kernel(response, workspace)    the impulse responses without the skips, [outputs, length]
-/// and there are system_step and system_recurrence for what step_system gives.
+/// and there are system_step and system_recurrence for what step_system gives. A plan replaces `spectra` by its own.
 template <class Self, Scalar S, Index Inputs, Index Outputs, class StateType, class Default>
 class LinearSystemLayer : public Layer<Self, S, Inputs, Outputs> {
  public:
@@ -51,6 +51,20 @@ class LinearSystemLayer : public Layer<Self, S, Inputs, Outputs> {
   using Forms = std::tuple<Recurrent, Chunked<>, Parallel<>, Convolution>;
   using DefaultForm = Default;
   static constexpr bool time_invariant = true;
+
+  /// What linear_system_convolution takes beside the operators.
+  [[nodiscard]] const S* spectra(const ChunkSystem<const S>& operators, Workspace& workspace) const {
+    S* memory = workspace.take<S>(spectra_size(operators.shape));
+    const Workspace::Scope scope(workspace);
+    const MatrixView<S> response =
+        workspace.matrix<S, Dynamic>(self().output_size(), Extent<Dynamic>(convolution_block));
+    self().kernel(response, workspace);
+    fill_convolution_spectra<S>(operators, response, memory, workspace);
+    return memory;
+  }
+  [[nodiscard]] static Index spectra_size(const SystemShape& shape) noexcept {
+    return convolution_spectra_size<S>(shape.features, shape.channels);
+  }
 
  protected:
   LinearSystemLayer() = default;
@@ -75,33 +89,50 @@ class LinearSystemLayer : public Layer<Self, S, Inputs, Outputs> {
       const Index chunk = detail::system_chunk(form, self().states(), Self::dense);
       const ChunkSystem<const S> operators = self().operators(chunk, workspace);
       if constexpr (std::same_as<Form, Convolution>) {
-        convolve(operators, x, state.view(), y, workspace);
+        linear_system_convolution<S>(operators, self().spectra(operators, workspace), x, state.view(), y, workspace);
       } else {
         linear_system_scan<S>(operators, x, state.view(), y, detail::schedule_of(form), workspace);
       }
     }
   }
-
-  /// A kernel for every run of members of one length: its taps may depend on how many there are in the last bits.
-  void convolve(const ChunkSystem<const S>& operators, SequenceView<const S> x, SystemStates<S> h, SequenceView<S> y,
-                Workspace& workspace) const {
-    for (Index b = 0; b < x.batch;) {
-      const Index length = x.length(b);
-      Index end = b + 1;
-      while (end < x.batch && x.length(end) == length) ++end;
-      const Workspace::Scope scope(workspace);
-      const MatrixView<S> response = workspace.matrix<S, Dynamic>(Index{y.features}, length);
-      self().kernel(response, workspace);
-      linear_system_convolution<S>(operators, response, x.members(b, end - b).slice(0, length), h,
-                                   y.members(b, end - b).slice(0, length), workspace);
-      h = h.behind(operators.shape, end - b);
-      b = end;
-    }
-    clear_padding(x, y);
-  }
 };
 
-/// A layer L ready for inference: what a step takes, and the chunk operators of its default form.
+namespace detail {
+
+/// What the plan of a layer keeps: the chunk operators of its default form and the spectra of its impulse responses.
+template <Scalar S>
+class SystemTables {
+ public:
+  template <class L>
+  explicit SystemTables(const L& layer) : chunk_(system_chunk(typename L::DefaultForm{}, layer.states(), L::dense)) {
+    Workspace workspace;
+    const ChunkSystem<const S> system = layer.operators(chunk_, workspace);
+    shape_ = system.shape;
+    operators_ = Tensor<S, Dynamic>(shape_.features * shape_.operators_size());
+    std::copy_n(system.memory, operators_.size(), operators_.data());
+    spectra_ = Tensor<S, Dynamic>(L::spectra_size(shape_));
+    std::copy_n(layer.spectra(system, workspace), spectra_.size(), spectra_.data());
+  }
+
+  /// The operators kept, or others that the layer works out.
+  template <class L>
+  [[nodiscard]] ChunkSystem<const S> operators(const L& layer, Index chunk, Workspace& workspace) const {
+    if (chunk == chunk_) return {shape_, operators_.data()};
+    return layer.operators(chunk, workspace);
+  }
+  [[nodiscard]] const S* spectra() const noexcept { return spectra_.data(); }
+
+ private:
+  Index chunk_;
+  SystemShape shape_;
+  Tensor<S, Dynamic> operators_;
+  Tensor<S, Dynamic> spectra_;
+};
+
+}  // namespace detail
+
+/// A layer L ready for inference: what a step takes, the chunk operators of its default form, and the spectra of its
+/// impulse responses.
 template <class L>
 class LinearSystemPlan : public LinearSystemLayer<LinearSystemPlan<L>, typename L::scalar_type, L::static_inputs,
                                                   L::static_outputs, typename L::State, typename L::DefaultForm> {
@@ -111,16 +142,8 @@ class LinearSystemPlan : public LinearSystemLayer<LinearSystemPlan<L>, typename 
   static constexpr const char* name = L::plan_name;
   static constexpr bool dense = L::dense;
 
-  explicit LinearSystemPlan(const L& layer)
-      : layer_(layer),
-        chunk_(detail::system_chunk(typename L::DefaultForm{}, layer.states(), dense)),
-        step_(layer.step_room()) {
-    Workspace workspace;
+  explicit LinearSystemPlan(const L& layer) : layer_(layer), step_(layer.step_room()), tables_(layer) {
     static_cast<void>(layer.step_system(step_.data()));
-    const ChunkSystem<const S> operators = layer.operators(chunk_, workspace);
-    shape_ = operators.shape;
-    operators_ = Tensor<S, Dynamic>(shape_.features * shape_.operators_size());
-    std::copy_n(operators.memory, operators_.size(), operators_.data());
   }
 
   [[nodiscard]] Index input_size() const noexcept { return layer_.input_size(); }
@@ -132,17 +155,15 @@ class LinearSystemPlan : public LinearSystemLayer<LinearSystemPlan<L>, typename 
   [[nodiscard]] auto step_system(S*) const noexcept { return layer_.step_at(step_.data()); }
 
   [[nodiscard]] ChunkSystem<const S> operators(Index chunk, Workspace& workspace) const {
-    if (chunk == chunk_) return {shape_, operators_.data()};
-    return layer_.operators(chunk, workspace);
+    return tables_.operators(layer_, chunk, workspace);
   }
+  [[nodiscard]] const S* spectra(const ChunkSystem<const S>&, Workspace&) const noexcept { return tables_.spectra(); }
   void kernel(MatrixView<S> response, Workspace& workspace) const { layer_.kernel(response, workspace); }
 
  private:
   L layer_;
-  Index chunk_;
-  SystemShape shape_;
   Tensor<S, Dynamic> step_;
-  Tensor<S, Dynamic> operators_;
+  detail::SystemTables<S> tables_;
 };
 
 }  // namespace stepscan::inline STEPSCAN_ISA

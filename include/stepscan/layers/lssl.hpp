@@ -131,8 +131,8 @@ class LsslLayer : public LinearSystemLayer<Self, S, Features, static_product(Fea
   [[nodiscard]] const Self& self() const noexcept { return static_cast<const Self&>(*this); }
 };
 
-/// An Lssl ready for inference: its discretised systems and the chunk operators of its default form. Other chunks and
-/// impulse responses are worked out anew from the parameters.
+/// An Lssl ready for inference: its discretised systems, the chunk operators of its default form and the spectra of its
+/// impulse responses. Other chunks are worked out anew from the parameters.
 template <class L, Scalar S, Index Features, Index StateSize, Index Channels, class Default>
 class LsslPlan : public LsslLayer<LsslPlan<L, S, Features, StateSize, Channels, Default>, S, Features, StateSize,
                                   Channels, Default> {
@@ -141,16 +141,12 @@ class LsslPlan : public LsslLayer<LsslPlan<L, S, Features, StateSize, Channels, 
  public:
   static constexpr const char* name = "LsslPlan";
 
-  explicit LsslPlan(const L& layer) : layer_(layer), chunk_(detail::system_chunk(Default{}, layer.states(), true)) {
+  explicit LsslPlan(const L& layer) : layer_(layer), tables_(layer) {
     Tensor<S, Dynamic> memory(layer_.step_room());
     const Index size = Strip::size(states(), channels()), count = Strip::count(input_size());
     strips_ = Tensor<S, Dynamic>(count * size);
     for (Index i = 0; i < count; ++i)
       std::copy_n(layer_.strip(i, memory.data()).weights(), size, strips_.data() + i * size);
-    Workspace workspace;
-    const ChunkSystem<const S> system = layer_.operators(chunk_, workspace);
-    operators_ = Tensor<S, Dynamic>(system.shape.operators_size() * input_size());
-    std::copy_n(system.memory, operators_.size(), operators_.data());
   }
 
   [[nodiscard]] Index input_size() const noexcept { return layer_.input_size(); }
@@ -161,16 +157,17 @@ class LsslPlan : public LsslLayer<LsslPlan<L, S, Features, StateSize, Channels, 
     return {states(), channels(), strips_.data() + i * Strip::size(states(), channels())};
   }
   [[nodiscard]] ChunkSystem<const S> operators(Index chunk, Workspace& workspace) const {
-    if (chunk != chunk_) return layer_.operators(chunk, workspace);
-    return {layer_.system_shape(chunk), operators_.data()};
+    return tables_.operators(layer_, chunk, workspace);
+  }
+  [[nodiscard]] const S* spectra(const ChunkSystem<const S>&, Workspace&) const noexcept {
+    return tables_.spectra();
   }
   void kernel(MatrixView<S> response, Workspace& workspace) const { layer_.kernel(response, workspace); }
 
  private:
   L layer_;
-  Index chunk_;
   Tensor<S, Dynamic> strips_;
-  Tensor<S, Dynamic> operators_;
+  detail::SystemTables<S> tables_;
 };
 
 /// LSSL (arXiv 2110.13985, equations 3 to 6): a dense state-space system per feature, A and B shared, discretised by

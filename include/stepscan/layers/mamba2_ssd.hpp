@@ -121,22 +121,8 @@ class Mamba2SsdScan
             .q = queries(x),
             .k = keys(x),
             .v = values(x),
-            .shared = {.queries = heads() / groups_, .keys = heads() / groups_}};
-  }
-
-  /// y += D x.
-  void skip(const SequenceView<const S>& x, const SequenceView<S>& y) const noexcept {
-    for (Index b = 0; b < x.batch; ++b) {
-      for (Index t = 0; t < x.length(b); ++t) {
-        for (Index h = 0; h < heads(); ++h) {
-          const S* from = x.token(b, t) + h * head_dim_;
-          S* to = y.token(b, t) + h * head_dim_;
-          for_each_lanes<S>(head_dim_, [&](Index j, auto lanes) {
-            lanes.store(to + j, fma(Simd<S>(D[h]), lanes.load(from + j), lanes.load(to + j)));
-          });
-        }
-      }
-    }
+            .shared = {.queries = heads() / groups_, .keys = heads() / groups_},
+            .skip = D.data()};
   }
 
  private:
@@ -153,7 +139,6 @@ class Mamba2SsdScan
       const SequenceView<S> out(y.row(b), 1, 1, Index{y.cols});
       decay_attention_step(attention(token, scratch), DecayState<S>{state.matrix.data() + b * state_size}, out,
                            scratch + 2 * heads());
-      skip(token, out);
     }
   }
 
@@ -164,7 +149,6 @@ class Mamba2SsdScan
     S* const memory = workspace.template take<S>(2 * x.batch * x.time * heads());
     decay_attention_scan(attention(x, memory), state.view(), SequenceView<S>(y), detail::schedule_of(form),
                          std::same_as<Form, Recurrent>, workspace);
-    skip(x, SequenceView<S>(y));
   }
 
   [[no_unique_address]] Extent<HeadDim> head_dim_;

@@ -34,7 +34,6 @@ struct Training<Mamba2SsdScan<S, Heads, HeadDim, StateDim, Default>> {
     tape.kept = decay_checkpoints(op, detail::schedule_of(form), recurrent, tape.states);
     decay_attention_scan(op, state.view(), SequenceView<S>(y), detail::schedule_of(form), recurrent, tape.workspace,
                          tape.kept);
-    layer.skip(x, SequenceView<S>(y));
   }
 
   static void backward(const L& layer, Tape& tape, SequenceView<const S, L::Outputs> dy, const State& dstate_end,

@@ -45,6 +45,20 @@ class MlstmScan : public DecayLayer<MlstmScan<S, Heads, KeyDim, ValueDim, Defaul
   MlstmScan() = default;
   MlstmScan(Index heads, Index key_dim, Index value_dim) : MlstmScan::DecayLayer(heads, key_dim, value_dim) {}
 
+  /// What projects the gates starts as the authors' does: weights zero, biases of the input gates normal with a
+  /// deviation of 0.1, those of the forget gates from 3 for the first head to 6 for the last.
+  template <class Projection>
+  requires(requires(Projection& p) { p.weight(0, 0) = p.bias[0]; }) void initialize_gates(Projection& in_proj,
+                                                                                          Random& random) const {
+    const Index heads = this->heads(), first = this->input_size() - 2 * heads;
+    std::fill_n(&in_proj.weight(first, 0), 2 * heads * in_proj.input_size(), S{0});
+    for (Index h = 0; h < heads; ++h) {
+      const double place = heads > 1 ? static_cast<double>(h) / static_cast<double>(heads - 1) : 0;
+      in_proj.bias[first + h] = static_cast<S>(0.1 * random.normal());
+      in_proj.bias[first + heads + h] = static_cast<S>(3 + 3 * place);
+    }
+  }
+
   [[nodiscard]] Attention attention(const SequenceView<const S>& x, const SequenceView<S>& dx = {}) const noexcept {
     const MlstmGates<S> gates{this->gates(x, 0), this->gates(x, 1), this->gates(dx, 0), this->gates(dx, 1)};
     return this->template on_parts<Attention>(x, gates, eps);

@@ -5,6 +5,25 @@
 
 namespace stepscan::inline STEPSCAN_ISA {
 
+namespace detail {
+
+/// bias [gates, heads, head_dim]: what the cell says of unit number `place` (from 0 to 1) of a head, or zero.
+template <class Cell, class Bias>
+void initialize_cell_bias(Bias& bias, double depth) {
+  bias.fill({});
+  if constexpr (requires { Cell::initial_bias(std::size_t{}, double{}, double{}); }) {
+    using S = typename Bias::value_type;
+    const Index units = bias.extent(2);
+    for (Index i = 0; i < bias.size(); ++i) {
+      const auto gate = static_cast<std::size_t>(i / (bias.extent(1) * units));
+      const double place = units > 1 ? static_cast<double>(i % units) / static_cast<double>(units - 1) : 0;
+      bias[i] = static_cast<S>(Cell::initial_bias(gate, place, depth));
+    }
+  }
+}
+
+}  // namespace detail
+
 /// A gated recurrence in heads that mix only within themselves (FlashRNN, arXiv 2412.07752): U is block-diagonal.
 ///   weight_x  [input gates, heads, head_dim, inputs]
 ///   recurrent [recurrent gates, heads, head_dim, head_dim]
@@ -39,13 +58,13 @@ class MultiheadRecurrence
         recurrent(recurrent_gates, heads, head_dim, head_dim),
         bias(gates, heads, head_dim) {}
 
-  /// As the xLSTM authors do: input weights normal with deviation sqrt(2 / (5 inputs)), recurrent weights and biases
-  /// zero.
-  void initialize(Random& random) {
+  /// As the xLSTM authors do: input weights normal with deviation sqrt(2 / (5 inputs)), recurrent weights zero, biases
+  /// zero or those of the cell, which may depend on the depth of the layer in its stack, from 0 (first) to 1 (last).
+  void initialize(Random& random, double depth = 0) {
     const double deviation = std::sqrt(2.0 / (5.0 * static_cast<double>(input_size())));
     for (S& value : weight_x) value = static_cast<S>(deviation * random.normal());
     recurrent.fill(S{0});
-    bias.fill(S{0});
+    detail::initialize_cell_bias<Cell>(bias, depth);
   }
 
   [[nodiscard]] Index input_size() const noexcept { return weight_x.extent(3); }
@@ -96,10 +115,10 @@ class PreactivatedRecurrence
   PreactivatedRecurrence(Index heads, Index head_dim)
       : recurrent(recurrent_gates, heads, head_dim, head_dim), bias(gates, heads, head_dim) {}
 
-  /// Recurrent weights and biases zero, as the xLSTM authors do.
-  void initialize(Random&) {
+  /// Recurrent weights and biases as MultiheadRecurrence.
+  void initialize(Random&, double depth = 0) {
     recurrent.fill(S{0});
-    bias.fill(S{0});
+    detail::initialize_cell_bias<Cell>(bias, depth);
   }
 
   [[nodiscard]] Index input_size() const noexcept { return input_gates * head_count() * head_dim(); }

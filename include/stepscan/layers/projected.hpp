@@ -105,8 +105,12 @@ class Projected : public Layer<Projected<Scan, InProj, OutProj, Gates...>, typen
     check_sizes();
   }
 
+  /// Every part as it initialises itself, and the projection of gates as the scan says, where it does.
   void initialize(Random& random) {
     in_proj.initialize(random);
+    if constexpr (requires { scan_layer.initialize_gates(in_proj, random); }) {
+      scan_layer.initialize_gates(in_proj, random);
+    }
     std::apply([&](auto&... gate) { (gate.initialize(random), ...); }, gates);
     scan_layer.initialize(random);
     out_proj.initialize(random);

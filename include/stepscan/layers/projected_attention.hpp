@@ -58,8 +58,7 @@ using ScalarGatedAttention = detail::ModelProjected<
     ScalarGatedAttentionScan<S, Heads, KeyDim, ValueDim, Default>, Model, false,
     Parts<detail::PlainHeads<S, Heads, KeyDim, ValueDim>, Activation<S, Heads, LogSigmoidActivation<16>>>>;
 
-/// mLSTM (xLSTM, arXiv 2405.04517): its cell has the activations of its gates; their pre-activations have biases, of
-/// which those of the forget gates should start at 3 to 6.
+/// mLSTM (xLSTM, arXiv 2405.04517): its cell has the activations of its gates; their pre-activations have biases.
 template <Scalar S, Index Model, Index Heads, Index KeyDim, Index ValueDim, class Default = Chunked<>>
 using Mlstm = detail::ModelProjected<MlstmScan<S, Heads, KeyDim, ValueDim, Default>, Model, true>;
 

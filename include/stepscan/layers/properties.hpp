@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <limits>
 #include <stepscan/core/config.hpp>
 
@@ -18,7 +19,18 @@ constexpr Index joined_fields(Index a, Index b) {
   return a == Dynamic || b == Dynamic ? Dynamic : a + b - 1;
 }
 
-/// The same for any number of layers.
+/// The same for one layer behind itself, `times` in all.
+constexpr Index repeated_fields(Index field, Index times) {
+  return field == unbounded || field == Dynamic ? field : times * (field - 1) + 1;
+}
+
+/// The receptive field of layers side by side.
+constexpr Index widest_field(Index a, Index b) {
+  if (a == unbounded || b == unbounded) return unbounded;
+  return a == Dynamic || b == Dynamic ? Dynamic : std::max(a, b);
+}
+
+/// Joined for any number of layers.
 template <class First, class... Rest>
 constexpr Index chained_fields() {
   Index field = First::receptive_field;

@@ -15,9 +15,9 @@ struct S4Options {
 /// conjugate pairs of which one each is kept, and dt = step_scale exp(log_dt), discretised by the bilinear rule:
 ///   x' = Abar x + Bbar u,   y = 2 Re sum_n C x' + D u
 /// A step takes O(StateSize) (ops/dplr_system.hpp). The impulse response, for the Convolution form, is that of the
-/// paper (ops/cauchy_kernel.hpp); C is the output weight itself, not the truncated C~. The chunked forms take dense
-/// powers of Abar. Re Lambda is negative. x and y [batch, time, Features]; Lambda, P, B, C (complex) [Features,
-/// StateSize / 2]; log_dt, D [Features]. State h (complex) [batch, StateSize / 2, Features].
+/// paper (ops/cauchy_kernel.hpp); C is the output weight itself, not the truncated C~. The chunked forms take one dense
+/// power of Abar (ops/dplr_operators.hpp). Re Lambda is negative. x and y [batch, time, Features]; Lambda, P, B, C
+/// (complex) [Features, StateSize / 2]; log_dt, D [Features]. State h (complex) [batch, StateSize / 2, Features].
 template <Scalar S, Index Features, Index StateSize, class Default = Chunked<>>
 class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Features, Features,
                                     ModeState<S, Features, StateSize == Dynamic ? Dynamic : StateSize / 2>, Default> {
@@ -60,23 +60,9 @@ class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Feat
     }
   }
 
-  /// Lambda = -1/2 + i pi n, P = sqrt(1 / 2), B = 1; C complex normal, D normal, dt log-uniform in [0.001, 0.1].
-  void initialize(Random& random) {
-    for (Index f = 0; f < input_size(); ++f) {
-      for (Index n = 0; n < modes(); ++n) {
-        Lambda.re(f, n) = static_cast<S>(-0.5);
-        Lambda.im(f, n) = static_cast<S>(std::numbers::pi * static_cast<double>(n));
-        P.re(f, n) = static_cast<S>(std::numbers::sqrt2 / 2);
-        P.im(f, n) = 0;
-        B.re(f, n) = 1;
-        B.im(f, n) = 0;
-        C.re(f, n) = static_cast<S>(random.normal() * std::numbers::sqrt2 / 2);
-        C.im(f, n) = static_cast<S>(random.normal() * std::numbers::sqrt2 / 2);
-      }
-      log_dt[f] = static_cast<S>(random.uniform(std::log(0.001), std::log(0.1)));
-      D[f] = static_cast<S>(random.normal());
-    }
-  }
+  /// HiPPO-LegS in its diagonal-plus-low-rank form; C complex normal, D normal, dt log-uniform in [0.001, 0.1].
+  /// Compiled by those who include <stepscan/layers/backward.hpp>.
+  void initialize(Random& random) { Initialization<S4>::run(*this, random); }
 
   [[nodiscard]] Index input_size() const noexcept { return Lambda.re.extent(0); }
   [[nodiscard]] Index output_size() const noexcept { return input_size(); }
@@ -105,8 +91,9 @@ class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Feat
 
   [[nodiscard]] ChunkSystem<const S> operators(Index chunk, Workspace& workspace) const {
     const SystemShape shape = system_shape(chunk);
-    return dense_chunk_system<S>(shape, workspace.take<S>(shape.features * shape.operators_size()), dense_size(),
-                                 workspace, [&](Index f, double* to) { return dense_system(f, to); });
+    return dplr_chunk_system<S>(
+        shape, workspace.take<S>(shape.features * shape.operators_size()), workspace,
+        [&](Index f, double* to) { return vectors(f, to); }, [&](Index f) { return static_cast<double>(D[f]); });
   }
 
   /// Writes the impulse response without the skip, response [features, length].
@@ -130,10 +117,7 @@ class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Feat
     const Workspace::Scope scope(workspace);
     const detail::CauchyRoom room(modes(), length, workspace);
     for (Index f = 0; f < input_size(); ++f) {
-      const DenseResponse system = dense_system(f, room.dense);
-      std::copy_n(system.c, states(), room.outputs);
-      detail::truncate_outputs(
-          system, length, detail::DenseOperatorsRoom(states(), 1, detail::kernel_columns, room.tables), room.outputs);
+      detail::truncate_outputs(vectors(f, room.vectors), length, room.outputs, room.scratch);
       for (Index n = 0; n < modes(); ++n) {
         re(f, n) = static_cast<S>(room.outputs[n] / 2);
         im(f, n) = static_cast<S>(-room.outputs[modes() + n] / 2);
@@ -141,11 +125,9 @@ class S4 : public LinearSystemLayer<S4<S, Features, StateSize, Default>, S, Feat
     }
   }
 
-  /// A feature as a dense system, in dense_size() doubles.
-  [[nodiscard]] Index dense_size() const noexcept { return detail::dplr_dense_size(modes()); }
-  [[nodiscard]] DenseResponse dense_system(Index f, double* memory) const noexcept {
-    return detail::dplr_dense(
-        modes(), half_step(f), static_cast<double>(D[f]), [&](Index n) { return mode(f, n); }, memory);
+  /// The step of a feature in vectors, DplrVectors::size(modes()) doubles.
+  [[nodiscard]] detail::DplrVectors vectors(Index f, double* memory) const noexcept {
+    return {modes(), half_step(f), [&](Index n) { return mode(f, n); }, memory};
   }
   [[nodiscard]] SystemShape system_shape(Index chunk) const noexcept {
     SystemShape shape{input_size(), states(), chunk};

@@ -6,6 +6,10 @@
 
 namespace stepscan::inline STEPSCAN_ISA {
 
+/// What an S4d runs in unless told otherwise: token by token, which is faster wherever its channels fill a register.
+template <Scalar S, Index Features>
+using S4dForm = std::conditional_t < Features != Dynamic&& Features<simd_width<S>, Chunked<>, Recurrent>;
+
 /// What an S4d is beside its parameters.
 struct S4dOptions {
   Discretization discretization = zero_order_hold;
@@ -20,7 +24,7 @@ struct S4dOptions {
 /// B is 1, or part of C. The StateSize numbers of a state are conjugate pairs, of which one each is kept.
 /// x and y [batch, time, Features]; log_A_real, A_im, C (complex) [Features, StateSize / 2]; log_dt, D [Features].
 /// State h (complex) [batch, StateSize / 2, Features].
-template <Scalar S, Index Features, Index StateSize, class Default = Chunked<>>
+template <Scalar S, Index Features, Index StateSize, class Default = S4dForm<S, Features>>
 class S4d : public DiagonalLayer<S4d<S, Features, StateSize, Default>, S, Features,
                                  StateSize == Dynamic ? Dynamic : StateSize / 2, Default> {
   static_assert(StateSize == Dynamic || (StateSize > 0 && StateSize % 2 == 0),

@@ -1,33 +1,11 @@
 #pragma once
 
+#include <stepscan/models/beam_ranking.hpp>
 #include <stepscan/models/pointer_decoding.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
 namespace detail {
-
-/// A hypothesis that may be kept: `parent` and one more slot, or, with slot -1, as it is.
-template <Scalar S>
-struct PointerCandidate {
-  S score;
-  Index parent;
-  Index slot;
-};
-
-/// The best candidates seen so far, best first; of equals the one that came first.
-template <Scalar S>
-struct PointerRanking {
-  PointerCandidate<S>* best;
-  Index room;
-  Index count = 0;
-
-  void add(const PointerCandidate<S>& candidate) noexcept {
-    if (count == room && !(candidate.score > best[room - 1].score)) return;
-    Index at = count < room ? count++ : room - 1;
-    for (; at > 0 && candidate.score > best[at - 1].score; --at) best[at] = best[at - 1];
-    best[at] = candidate;
-  }
-};
 
 /// The hypotheses of one batch member: the decoder's state, [beams, hidden], and for each its slots, score and whether
 /// it goes on.
@@ -80,7 +58,7 @@ template <Scalar S>
   detail::PointerHypotheses<S> now(network, beams, steps, workspace), next(network, beams, steps, workspace);
   const detail::PointerRows<S> rows(network, x, items, beams, workspace);
   std::uint8_t* const parents_allowed = workspace.take<std::uint8_t>(beams * rows.slots());
-  detail::PointerRanking<S> ranking{workspace.take<detail::PointerCandidate<S>>(beams), beams};
+  detail::BeamRanking<S> ranking{workspace.take<detail::BeamCandidate<S>>(beams), beams};
 
   for (Index b = 0; b < x.batch; ++b) {
     for (Index k = 0; k < beams; ++k) {
@@ -107,7 +85,7 @@ template <Scalar S>
       std::copy_n(rows.allowed(0), beams * rows.slots(), parents_allowed);
       next.count = ranking.count;
       for (Index k = 0; k < beams; ++k) {
-        const auto [score, parent, slot] = k < next.count ? ranking.best[k] : detail::PointerCandidate<S>{S{0}, 0, -1};
+        const auto [score, parent, slot] = k < next.count ? ranking.best[k] : detail::BeamCandidate<S>{S{0}, 0, -1};
         next.copy(k, now, parent);
         std::copy_n(parents_allowed + parent * rows.slots(), rows.slots(), rows.allowed(k));
         next.slots[k * steps + i] = slot;

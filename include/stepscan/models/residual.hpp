@@ -17,9 +17,8 @@ struct ResidualSizes {
 
 }  // namespace detail
 
-/// Layers and a way around them: y = x + f(x), f = Sequential<Layers...> (He et al., arXiv 1512.03385); with a
-/// normalisation as the first of the layers, the pre-norm block. Parameters and states are named 0, 1, ... as in
-/// Sequential.
+/// Layers and a way around them: y = x + f(x), f = Sequential<Layers...> (He et al., arXiv 1512.03385). Parameters and
+/// states are named 0, 1, ... as in Sequential. See PreNorm and PostNorm.
 template <SequenceLayer... Layers>
 class Residual : public Layer<Residual<Layers...>, typename Sequential<Layers...>::scalar_type,
                               Sequential<Layers...>::static_inputs, Sequential<Layers...>::static_outputs> {
@@ -101,6 +100,14 @@ template <class... Layers>
 Residual(Layers...) -> Residual<Layers...>;
 template <class... Layers>
 Residual(Sequential<Layers...>) -> Residual<Layers...>;
+
+/// y = x + f(norm(x)): the block of GPT-2, Llama, Mamba and most deep stacks (arXiv 2002.04745, figure 1b).
+template <SequenceLayer Norm, SequenceLayer... Layers>
+using PreNorm = Residual<Norm, Layers...>;
+
+/// y = norm(x + f(x)): the block of the first Transformer (arXiv 1706.03762, section 3.1).
+template <SequenceLayer Norm, SequenceLayer... Layers>
+using PostNorm = Sequential<Residual<Layers...>, Norm>;
 
 template <class... Layers>
 struct Training<Residual<Layers...>> {

@@ -1,10 +1,11 @@
 #pragma once
 
+#include <bit>
 #include <cmath>
+#include <memory>
 #include <numbers>
 #include <stepscan/kernels/fft.hpp>
-#include <stepscan/ops/dense_kernel.hpp>
-#include <stepscan/ops/dplr_dense.hpp>
+#include <stepscan/ops/dplr_operators.hpp>
 #include <stepscan/scan/planes.hpp>
 
 /// The impulse response of a diagonal plus low rank system (S4, arXiv 2111.00396, appendix C.3) from its truncated
@@ -14,57 +15,61 @@
 /// and at w = -1 its limit 2 h Re sum_n C~_n b_n. One inverse real transform of length L gives K. In double.
 namespace stepscan::inline STEPSCAN_ISA::detail {
 
-/// c becomes c - c A^length, C~ in real numbers.
-inline void truncate_outputs(const DenseResponse& system, Index length, const DenseOperatorsRoom& tables,
-                             double* c) noexcept {
-  const Index M = system.states;
-  fill_dense_tables(system, kernel_columns, tables);
-  double* row = tables.outputs;  // free by now
-  double* next = row + M;
-  std::copy_n(c, M, row);
-  const auto multiply = [&](Index times) {
-    for (Index i = 0; i < times; ++i) {
-      small_multiply<double>(factor(MatrixView<const double>(row, 1, M)), square(tables.turned, M), {next, 1, M});
-      std::copy_n(next, M, row);
-    }
-  };
-  transpose<double>(square(tables.product, M), {tables.turned, M, M});
-  multiply(length / kernel_columns);
-  transpose<double>(square(system.transposed, M), {tables.turned, M, M});
-  multiply(length % kernel_columns);
-  for (Index s = 0; s < M; ++s) c[s] -= row[s];
+/// C~ [M] in real numbers: c - c A^length; `room` holds 2 M.
+inline void truncate_outputs(const DplrVectors& v, Index length, double* truncated, double* room) noexcept {
+  const Index M = 2 * v.modes;
+  std::copy_n(v.c, M, room);
+  dplr_move_row(v, length, room, room + M);
+  for (Index s = 0; s < M; ++s) truncated[s] = v.c[s] - room[s];
 }
 
-/// Numerators of q(v) of one mode: (a + i tau b) / ((i tau - l)(i tau - conj(l))), l = h lambda.
-struct CauchyTerm {
-  double a;
-  double b;
-  CauchyTerm(std::complex<double> v, std::complex<double> l) noexcept
-      : a(-2 * (v * std::conj(l)).real()), b(2 * v.real()) {}
+/// A mode's share of the four sums q(v), v = C~ b, C~ p, conj(p) b, conj(p) p:
+///   (a + i tau b) / ((i tau - l)(i tau - conj(l))),   l = h lambda
+struct CauchyTerms {
+  double norm;     ///< |l|^2
+  double damping;  ///< -2 Re l
+  std::array<double, 4> a;
+  std::array<double, 4> b;
+
+  CauchyTerms(const DplrMode& at, std::complex<double> c, double h) noexcept {
+    const std::complex<double> l = h * at.lambda;
+    norm = std::norm(l);
+    damping = -2 * l.real();
+    const std::complex<double> v[] = {c * at.b, c * at.p, std::conj(at.p) * at.b, std::norm(at.p)};
+    for (std::size_t i = 0; i < 4; ++i) {
+      a[i] = -2 * (v[i] * std::conj(l)).real();
+      b[i] = 2 * v[i].real();
+    }
+  }
 };
 
-/// spectrum [L / 2 + 1] from C~ as it stands in `outputs`; tau [L / 2 + 1] holds the nodes.
+/// spectrum [L / 2 + 1] from C~ as it stands in `outputs`; tau [L / 2 + 1] holds the nodes, `terms` is room for a
+/// mode's each.
 template <class Mode>
 void cauchy_spectrum(Index modes, double h, const Mode& mode, const double* outputs, Index length, const double* tau,
-                     Planes<double*, 2> spectrum) noexcept {
+                     CauchyTerms* terms, Planes<double*, 2> spectrum) noexcept {
   using V = Simd<double>;
   const Index bins = length / 2 + 1;
+  double limit = 0;
+  for (Index n = 0; n < modes; ++n) {
+    const DplrMode at = mode(n);
+    const std::complex<double> c(outputs[n] / 2, -outputs[modes + n] / 2);
+    std::construct_at(terms + n, at, c, h);
+    limit += (c * at.b).real();
+  }
   for_each_lanes<double>(bins, [&](Index k, auto lanes) {
-    const V node = lanes.load(tau + k);
+    const V node = lanes.load(tau + k), square = node * node;
     std::array<Planes<V, 2>, 4> sums;
     for (auto& sum : sums) sum = {V(0), V(0)};
     for (Index n = 0; n < modes; ++n) {
-      const DplrMode at = mode(n);
-      const std::complex<double> l = h * at.lambda, c(outputs[n] / 2, -outputs[modes + n] / 2);
-      const V re = V(std::norm(l)) - node * node, im = V(-2 * l.real()) * node;
+      const CauchyTerms& t = terms[n];
+      const V re = V(t.norm) - square, im = V(t.damping) * node;
       const V scale = V(1) / fma(re, re, im * im);
       const V by_re = re * scale, by_im = V(0) - im * scale;
       const V node_re = node * by_re, node_im = node * by_im;
-      const std::array<CauchyTerm, 4> terms{CauchyTerm(c * at.b, l), CauchyTerm(c * at.p, l),
-                                            CauchyTerm(std::conj(at.p) * at.b, l), CauchyTerm(std::norm(at.p), l)};
       for (std::size_t i = 0; i < 4; ++i) {
-        sums[i][0] = fma(V(terms[i].a), by_re, fnma(V(terms[i].b), node_im, sums[i][0]));
-        sums[i][1] = fma(V(terms[i].a), by_im, fma(V(terms[i].b), node_re, sums[i][1]));
+        sums[i][0] = fma(V(t.a[i]), by_re, fnma(V(t.b[i]), node_im, sums[i][0]));
+        sums[i][1] = fma(V(t.a[i]), by_im, fma(V(t.b[i]), node_re, sums[i][1]));
       }
     }
     for (auto& sum : sums) sum = {sum[0] * V(h), sum[1] * V(h)};
@@ -78,10 +83,6 @@ void cauchy_spectrum(Index modes, double h, const Mode& mode, const double* outp
     lanes.store(spectrum[1] + k, fma(node, value_re, value_im));
   });
   if (length % 2 != 0) return;
-  double limit = 0;
-  for (Index n = 0; n < modes; ++n) {
-    limit += (std::complex<double>(outputs[n] / 2, -outputs[modes + n] / 2) * mode(n).b).real();
-  }
   spectrum[0][bins - 1] = 2 * h * limit;
   spectrum[1][bins - 1] = 0;
 }
@@ -89,19 +90,22 @@ void cauchy_spectrum(Index modes, double h, const Mode& mode, const double* outp
 /// One worker's memory for kernels of at least `wanted` taps: of a power of 2, which transforms like.
 struct CauchyRoom {
   Index length;
-  double* dense;    ///< a dense system
-  double* tables;   ///< DenseOperatorsRoom
+  double* vectors;  ///< DplrVectors
   double* outputs;  ///< C~ [M]
-  double* re;       ///< [bins]
+  double* scratch;  ///< of truncate_outputs
+  CauchyTerms* terms;
+  double* re;  ///< [bins]
   double* im;
   std::complex<double>* spectrum;
   double* taps;  ///< [length]
 
-  CauchyRoom(Index modes, Index wanted, Workspace& workspace) : length(convolution_length((wanted + 1) / 2)) {
+  CauchyRoom(Index modes, Index wanted, Workspace& workspace)
+      : length(static_cast<Index>(std::bit_ceil(static_cast<std::size_t>(std::max<Index>(wanted, 4))))) {
     const Index bins = length / 2 + 1;
-    dense = workspace.take<double>(dplr_dense_size(modes));
-    tables = workspace.take<double>(DenseOperatorsRoom::size(2 * modes, 1, kernel_columns));
+    vectors = workspace.take<double>(DplrVectors::size(modes));
     outputs = workspace.take<double>(2 * modes);
+    scratch = workspace.take<double>(4 * modes);
+    terms = workspace.take<CauchyTerms>(modes);
     re = workspace.take<double>(bins);
     im = workspace.take<double>(bins);
     spectrum = workspace.take<std::complex<double>>(bins);
@@ -118,10 +122,8 @@ void cauchy_kernel(Index modes, double h, const Mode& mode, const double* tau, c
     std::fill_n(response, taps, S{0});
     return;
   }
-  const DenseResponse system = dplr_dense(modes, h, 0, mode, room.dense);
-  std::copy_n(system.c, 2 * modes, room.outputs);
-  truncate_outputs(system, room.length, DenseOperatorsRoom(2 * modes, 1, kernel_columns, room.tables), room.outputs);
-  cauchy_spectrum(modes, h, mode, room.outputs, room.length, tau, {room.re, room.im});
+  truncate_outputs(DplrVectors(modes, h, mode, room.vectors), room.length, room.outputs, room.scratch);
+  cauchy_spectrum(modes, h, mode, room.outputs, room.length, tau, room.terms, {room.re, room.im});
   for (Index k = 0; k < room.length / 2 + 1; ++k) room.spectrum[k] = {room.re[k], room.im[k]};
   inverse_real_fft(room.spectrum, room.length, room.taps);
   narrow_copy(room.taps, taps, response);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <stepscan/ops/decay_chunk.hpp>
+#include <stepscan/ops/decay_team.hpp>
 #include <stepscan/scan/decay.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
@@ -43,6 +44,8 @@ template <class Attention>
 template <class Attention, Scalar S = typename Attention::scalar_type>
 struct DecayScan {
   static constexpr bool keeps_local = false;
+  using scalar_type = S;
+  using Operator = Attention;
   using Element = typename Attention::Element;
 
   Attention op;
@@ -72,20 +75,30 @@ struct DecayScan {
     for_each(job, cut.chunk, [&](Index b, Index h, TokenRange tokens) { op.append(b, h, tokens, tiles, element); });
   }
 
+  /// Whether a sequence runs token after token: asked to, or too short for groups to pay.
+  [[nodiscard]] bool in_turn(Index s) const noexcept { return recurrent || length(s) < Attention::shortest; }
+
   void emit(const ScanJob& job, const DecayState<S>& state) const noexcept {
     for_each(job, cut.run, [&](Index b, Index h, TokenRange tokens) {
-      if (kept.data != nullptr && tokens.begin % kept.segment == 0) {
-        const Index at = job.sequence * kept.segments + tokens.begin / kept.segment;
-        op.copy_state(state, op.state_at(kept.data + at * op.state_size()));
-      }
-      const MatrixView<S> out(y.token(b, tokens.begin) + h * op.sizes.value_dim, tokens.size(), op.sizes.value_dim,
-                              y.time_stride);
-      if (recurrent) {
-        op.template run<false>(b, h, tokens, scratch_of(job), cut.run, state, out);
+      if (keeps(tokens)) op.copy_state(state, kept_at(job.sequence, tokens));
+      if (in_turn(job.sequence)) {
+        op.template run<false>(b, h, tokens, scratch_of(job), state, outputs(b, h, tokens));
       } else {
-        op.template run<true>(b, h, tokens, scratch_of(job), cut.run, state, out);
+        op.template run<true>(b, h, tokens, scratch_of(job), state, outputs(b, h, tokens));
       }
     });
+  }
+
+  /// The outputs of a run, all columns.
+  [[nodiscard]] MatrixView<S> outputs(Index b, Index h, TokenRange tokens) const noexcept {
+    return {y.token(b, tokens.begin) + h * op.sizes.value_dim, tokens.size(), op.sizes.value_dim, y.time_stride};
+  }
+  /// Whether the state that enters these tokens is kept, and where.
+  [[nodiscard]] bool keeps(TokenRange tokens) const noexcept {
+    return kept.data != nullptr && tokens.begin % kept.segment == 0;
+  }
+  [[nodiscard]] DecayState<S> kept_at(Index s, TokenRange tokens) const noexcept {
+    return op.state_at(kept.data + (s * kept.segments + tokens.begin / kept.segment) * op.state_size());
   }
 
  private:
@@ -135,12 +148,18 @@ void decay_attention_scan(const Attention& op, const DecayState<S>& state, Seque
               work = sequences * y.time * op.sizes.key_dim * op.sizes.value_dim * 2;
   const detail::DecayCut cut = detail::decay_cut(op, y.time, schedule, recurrent);
   const Index chunks = schedule.parallel ? chunk_count(y.time, cut.outer) : 1;
-  const ScanGrid grid{sequences, y.time, cut.outer, worker_count(sequences * chunks, work), Direction::forward};
-  detail::DecayScan<Attention> scan{op, y, state, cut, recurrent, chunks, nullptr, nullptr, kept};
+  ScanGrid grid{sequences, y.time, cut.outer, worker_count(sequences * chunks, work), Direction::forward};
+  using Scan = detail::DecayScan<Attention>;
+  Scan scan{op, y, state, cut, recurrent, chunks, nullptr, nullptr, kept};
+  const Index all = worker_count(sequences * op.sizes.value_dim, work);
+  const Index bands = schedule.parallel || recurrent ? 1 : detail::DecayTeam<Scan>::bands_of(op, sequences, all);
+  if (bands > 1) grid.workers = all;
   scan.scratch = workspace.take<S>(grid.workers * scan.scratch_size());
   if (chunks > 1) scan.slots = workspace.take<S>(sequences * chunks * (op.element_size() + op.state_size()));
   if (schedule.parallel) {
     scan_parallel(scan, grid);
+  } else if (bands > 1) {
+    detail::DecayTeam<Scan>(scan, grid, bands, workspace).run();
   } else {
     detail::scan_heads(scan, grid);
   }

@@ -4,6 +4,7 @@
 #include <stepscan/core/workspace.hpp>
 #include <stepscan/kernels/small_product.hpp>
 #include <stepscan/kernels/tiling.hpp>
+#include <stepscan/ops/decay_columns.hpp>
 #include <stepscan/ops/decay_policy.hpp>
 #include <stepscan/ops/decay_read.hpp>
 #include <stepscan/ops/decay_run.hpp>
@@ -33,6 +34,22 @@ template <class Policy, Scalar S>
   return sizes.key_dim * sizes.value_dim <= 1024 ? 16 : 32;
 }
 
+namespace detail {
+
+/// A run of tokens through all columns.
+template <bool Grouped, class Attention, Scalar S = typename Attention::scalar_type>
+void pass_run(const Attention& op, Index b, Index h, TokenRange tokens, S* scratch, const DecayState<S>& state,
+              MatrixView<S> y) noexcept {
+  auto run = op.shared_at(scratch, tokens.size());
+  op.weigh_run(b, h, tokens, Attention::Policy::stabilised ? *state.maximum : S{0}, run);
+  op.template gather_run<Grouped>(b, h, tokens, run);
+  op.template pass_columns<Grouped>(b, h, tokens, run, {0, op.sizes.value_dim}, scratch + op.shared_size(tokens.size()),
+                                    state, y);
+  if constexpr (Attention::Policy::stabilised) *state.maximum = run.weights.maximum[tokens.size() - 1];
+}
+
+}  // namespace detail
+
 /// Attention by a decaying state over sequences that somebody projected: heads side by side in q and k
 /// [batch, time, heads * key_dim] and v [batch, time, heads * value_dim]. The products of a chunk of n tokens
 ///   y = Qd S_in + P V,   S_out = diag(decay) S_in + Kd^T V
@@ -45,6 +62,7 @@ struct DecayAttention {
   using Reading = Read;
   using FeatureMap = Map;
   using Tiles = DecayTiles<S>;
+  using Run = DecayRun<S>;
   using Monoid = DecayAction<S, Decay::per_channel, Decay::stabilised>;
   using Element = typename Monoid::Element;
 
@@ -56,6 +74,7 @@ struct DecayAttention {
   SequenceView<const S> k{};
   SequenceView<const S> v{};
   HeadSharing shared{};
+  const S* skip = nullptr;  ///< [heads]: so much of a token's values is added to what is read; null: nothing
 
   [[nodiscard]] const S* query(Index b, Index h, Index t) const noexcept {
     return q.token(b, t) + h / shared.queries * sizes.key_dim;
@@ -88,6 +107,14 @@ struct DecayAttention {
     std::copy_n(from.matrix, sizes.key_dim * sizes.value_dim, to.matrix);
     if (Read::normalised) std::copy_n(from.normaliser, sizes.key_dim, to.normaliser);
     if (Decay::stabilised) *to.maximum = *from.maximum;
+  }
+
+  /// These columns of a state alone.
+  void copy_columns(ColumnRange columns, const DecayState<S>& from, const DecayState<S>& to) const noexcept {
+    for (Index d = 0; d < sizes.key_dim; ++d) {
+      const Index row = d * sizes.value_dim + columns.begin;
+      std::copy_n(from.matrix + row, columns.size(), to.matrix + row);
+    }
   }
 
   /// What a run of tokens does to a state, in a row of numbers.
@@ -174,42 +201,66 @@ struct DecayAttention {
     update(values(b, h, tokens), tiles, element.state);
   }
 
-  /// Tokens of a run, and the scratch that it takes.
+  /// Tokens of a run; the memory of what its columns share, and of a band of columns.
   [[nodiscard]] Index run_tokens() const noexcept {
     const Index rows = 2 * sizes.value_dim + (Decay::per_channel ? 3 : 2) * sizes.key_dim;
     return solve_state_run(rows * static_cast<Index>(sizeof(S)));
   }
-  [[nodiscard]] Index run_size(Index tokens) const noexcept {
-    return DecayRun<S>::size(tokens, sizes.key_dim, sizes.value_dim, Decay::per_channel);
+  [[nodiscard]] Index shared_size(Index tokens) const noexcept {
+    return DecayRun<S>::size(tokens, sizes.key_dim, Decay::per_channel);
+  }
+  [[nodiscard]] DecayRun<S> shared_at(S* memory, Index tokens) const noexcept {
+    return DecayRun<S>(memory, tokens, sizes.key_dim, Decay::per_channel);
+  }
+  [[nodiscard]] Index band_size(Index tokens) const noexcept {
+    return DecayBand<S>::size(tokens) + padded_lanes<S>(tokens);
+  }
+  static constexpr Index narrowest_band = DecayBand<S>::narrowest;
+  static constexpr Index shortest = 4;
+  [[nodiscard]] Index run_size(Index tokens) const noexcept { return shared_size(tokens) + band_size(tokens); }
+
+  void weigh_run(Index b, Index h, TokenRange tokens, S maximum, const DecayRun<S>& run) const noexcept {
+    policy.weigh(b, h, tokens, maximum, run.weights);
   }
 
-  /// A run of at most `most` tokens, in groups of four or, as `token` does, one after another.
+  /// What the columns of a run share, its weights being known; with Grouped for groups of four tokens.
   template <bool Grouped>
-  void run(Index b, Index h, TokenRange tokens, S* scratch, Index most, const DecayState<S>& state,
-           MatrixView<S> y) const noexcept {
-    DecayRun<S> rows(scratch, most, sizes.key_dim, sizes.value_dim, Decay::per_channel);
-    const Index n = tokens.size();
-    policy.weigh(b, h, tokens, Decay::stabilised ? *state.maximum : S{0}, rows.weights);
-    const auto pad = [](S* row, Index size) { std::fill(row + size, row + DecayRun<S>::padded(size), S{0}); };
-    for (Index t = 0; t < n; ++t) {
-      load(query(b, h, tokens.begin + t), scale, rows.queries.row(t));
-      load(key(b, h, tokens.begin + t), Decay::weighted ? rows.weights.input[t] : S{1}, rows.keys.row(t));
-      std::copy_n(value(b, h, tokens.begin + t), sizes.value_dim, rows.values.row(t));
-      pad(rows.queries.row(t), sizes.key_dim);
-      pad(rows.keys.row(t), sizes.key_dim);
-      pad(rows.values.row(t), sizes.value_dim);
-      if (Decay::per_channel) pad(rows.weights.decay + t * rows.weights.stride, sizes.key_dim);
+  void gather_run(Index b, Index h, TokenRange tokens, DecayRun<S>& run) const noexcept {
+    const auto pad = [&](S* row) { std::fill(row + sizes.key_dim, row + run.keys.stride, S{0}); };
+    for (Index t = 0; t < tokens.size(); ++t) {
+      load(query(b, h, tokens.begin + t), scale, run.queries.row(t));
+      load(key(b, h, tokens.begin + t), Decay::weighted ? run.weights.input[t] : S{1}, run.keys.row(t));
+      pad(run.queries.row(t));
+      pad(run.keys.row(t));
+      if (Decay::per_channel) pad(run.weights.decay + t * run.weights.stride);
     }
-    if constexpr (Read::normalised) {
+    if constexpr (Grouped) run.template gather<Decay::per_channel>(tokens.size());
+  }
+
+  /// These columns of a run, from the state and into it; y are the rows of all columns. Moves z, too.
+  template <bool Grouped>
+  void pass_columns(Index b, Index h, TokenRange tokens, const DecayRun<S>& run, ColumnRange columns, S* scratch,
+                    const DecayState<S>& state, MatrixView<S> y) const noexcept {
+    const Index n = tokens.size();
+    S* const divisors = scratch + DecayBand<S>::size(n);
+    if constexpr (Read::normalised) divide<Grouped>(run, n, state.normaliser, divisors);
+    for (Index first = columns.begin; first < columns.end; first += DecayBand<S>::widest) {
+      const Index count = std::min(DecayBand<S>::widest, columns.end - first);
+      DecayBand<S> band(run, scratch, n, count);
+      band.template pass<Decay::per_channel, Grouped>(n, value(b, h, tokens.begin) + first, v.time_stride,
+                                                      skip == nullptr ? S{0} : skip[h], state.matrix + first,
+                                                      sizes.value_dim);
       for (Index t = 0; t < n; ++t) {
-        const S maximum = Decay::stabilised ? rows.weights.maximum[t] : S{0};
-        rows.divisors[t] = divisor(rows.weights.decay + t * rows.weights.stride, rows.queries.row(t), rows.keys.row(t),
-                                   state.normaliser, maximum);
+        write(band.outputs.row(t), Read::normalised ? divisors[t] : S{1}, count, y.row(t) + first);
       }
     }
-    rows.template pass<Decay::per_channel, Grouped>(n, state.matrix);
-    for (Index t = 0; t < n; ++t) write(rows.outputs.row(t), Read::normalised ? rows.divisors[t] : S{1}, y.row(t));
-    if constexpr (Decay::stabilised) *state.maximum = rows.weights.maximum[n - 1];
+  }
+
+  /// A whole run, in groups of four or, as `token` does, one after another.
+  template <bool Grouped>
+  void run(Index b, Index h, TokenRange tokens, S* scratch, const DecayState<S>& state,
+           MatrixView<S> y) const noexcept {
+    detail::pass_run<Grouped>(*this, b, h, tokens, scratch, state, y);
   }
 
   /// One token: the state moves on and is read in one pass.
@@ -218,13 +269,14 @@ struct DecayAttention {
     load(query(b, h, t), scale, tiles.queries.data);
     load(key(b, h, t), Decay::weighted ? *tiles.weights.input : S{1}, tiles.keys.data);
     detail::advance_state<Decay::per_channel>(tiles.weights.decay, tiles.queries.data, tiles.keys.data, value(b, h, t),
-                                              sizes.key_dim, sizes.value_dim, state.matrix, y);
+                                              sizes.key_dim, sizes.value_dim, state.matrix, y,
+                                              skip == nullptr ? S{0} : skip[h]);
     if constexpr (Decay::stabilised) *state.maximum = *tiles.weights.maximum;
     if constexpr (Read::normalised) {
       write(y,
             divisor(tiles.weights.decay, tiles.queries.data, tiles.keys.data, state.normaliser,
                     Decay::stabilised ? *state.maximum : S{0}),
-            y);
+            sizes.value_dim, y);
     }
   }
 
@@ -243,11 +295,44 @@ struct DecayAttention {
     })[0];
     return Read::divisor(denominator, maximum, eps);
   }
-  void write(const S* from, S by, S* y) const noexcept {
+
+  /// What the outputs of a run are divided by; z moves from before to behind it.
+  template <bool Grouped>
+  void divide(const DecayRun<S>& run, Index n, S* z, S* divisors) const noexcept {
+    constexpr Index group = DecayRun<S>::group;
+    const auto maximum = [&](Index t) { return Decay::stabilised ? run.weights.maximum[t] : S{0}; };
+    Index t = 0;
+    for (; Grouped && t + group <= n; t += group) {
+      const S* const decay = run.weights.decay + t * run.weights.stride;
+      const S* scores = run.scores + t / group * DecayRun<S>::group_scores;
+      const auto sums = sum_lanes<S, group>(sizes.key_dim, [&](Index d, auto lanes) {
+        const Simd<S> before = lanes.load(z + d);
+        std::array<Simd<S>, group> terms;
+        Simd<S> next = (Decay::per_channel ? lanes.load(decay + d) : Simd<S>(*decay)) * before;
+        for (Index i = 0; i < group; ++i) {
+          terms[static_cast<std::size_t>(i)] = lanes.load(run.queries.row(t + i) + d) * before;
+          next = next + lanes.load(run.keys.row(t + i) + d);
+        }
+        lanes.store(z + d, next);
+        return terms;
+      });
+      for (Index i = 0; i < group; ++i) {
+        S denominator = sums[static_cast<std::size_t>(i)];
+        for (Index j = 0; j <= i; ++j) denominator += *scores++;
+        divisors[t + i] = Read::divisor(denominator, maximum(t + i), eps);
+      }
+    }
+    for (; t < n; ++t) {
+      divisors[t] =
+          divisor(run.weights.decay + t * run.weights.stride, run.queries.row(t), run.keys.row(t), z, maximum(t));
+    }
+  }
+
+  void write(const S* from, S by, Index count, S* y) const noexcept {
     if constexpr (Read::normalised) {
-      transform(y, from, sizes.value_dim, [&](Simd<S> x) { return x / Simd<S>(by); });
+      transform(y, from, count, [&](Simd<S> x) { return x / Simd<S>(by); });
     } else {
-      std::copy_n(from, sizes.value_dim, y);
+      std::copy_n(from, count, y);
     }
   }
 };

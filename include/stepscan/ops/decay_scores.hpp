@@ -11,10 +11,10 @@ namespace stepscan::inline STEPSCAN_ISA {
 
 namespace detail {
 
-/// S = a S + k v^T and y = q^T S in one pass over the state, a block of value columns at a time.
+/// S = a S + k v^T and y = skip v + q^T S in one pass over the state, a block of value columns at a time.
 template <bool PerChannel, int Vectors, bool Full, Scalar S>
 [[gnu::always_inline]] inline void advance_columns(const S* decay, const S* q, const S* k, const S* v, Index keys,
-                                                   Index stride, S* state, S* y, Index columns) noexcept {
+                                                   Index stride, S* state, S* y, S skip, Index columns) noexcept {
   constexpr Index width = simd_width<S>;
   const auto get = [&](const S* from, int c) { return Full ? load(from + c * width) : load_n(from, columns); };
   const auto put = [&](S* to, int c, Simd<S> x) {
@@ -27,7 +27,7 @@ template <bool PerChannel, int Vectors, bool Full, Scalar S>
   Simd<S> value[Vectors], sum[Vectors];
   for (int c = 0; c < Vectors; ++c) {
     value[c] = get(v, c);
-    sum[c] = Simd<S>(S{0});
+    sum[c] = skip == S{0} ? Simd<S>(S{0}) : Simd<S>(skip) * value[c];
   }
   for (Index d = 0; d < keys; ++d) {
     const Simd<S> a(decay[PerChannel ? d : 0]), key(k[d]), query(q[d]);
@@ -43,17 +43,18 @@ template <bool PerChannel, int Vectors, bool Full, Scalar S>
 }
 
 template <bool PerChannel, Scalar S>
-void advance_state(const S* decay, const S* q, const S* k, const S* v, Index keys, Index values, S* state,
-                   S* y) noexcept {
+void advance_state(const S* decay, const S* q, const S* k, const S* v, Index keys, Index values, S* state, S* y,
+                   S skip = 0) noexcept {
   constexpr Index width = simd_width<S>;
   Index j = 0;
   for (; j + 4 * width <= values; j += 4 * width) {
-    advance_columns<PerChannel, 4, true>(decay, q, k, v + j, keys, values, state + j, y + j, values - j);
+    advance_columns<PerChannel, 4, true>(decay, q, k, v + j, keys, values, state + j, y + j, skip, values - j);
   }
   for (; j + width <= values; j += width) {
-    advance_columns<PerChannel, 1, true>(decay, q, k, v + j, keys, values, state + j, y + j, values - j);
+    advance_columns<PerChannel, 1, true>(decay, q, k, v + j, keys, values, state + j, y + j, skip, values - j);
   }
-  if (j < values) advance_columns<PerChannel, 1, false>(decay, q, k, v + j, keys, values, state + j, y + j, values - j);
+  if (j < values)
+    advance_columns<PerChannel, 1, false>(decay, q, k, v + j, keys, values, state + j, y + j, skip, values - j);
 }
 
 }  // namespace detail
@@ -117,8 +118,33 @@ struct DecayTiles {
     transpose<S>(MatrixView<const S>(keys), transposed_keys);
     if constexpr (Policy::per_channel) {
       score_channels<Reads>(n);
+      decay_queries<Policy, Reads>(n);
     } else {
       score_tokens<Policy, Reads>(n);
+    }
+  }
+
+  /// The state's decay and, where they are read, Qd, from n queries and weights alone.
+  template <class Policy, bool Reads = true>
+  void decay_queries(Index n) noexcept {
+    if constexpr (Policy::per_channel) {
+      for_each_lanes<S>(keys.cols, [&](Index d, auto lanes) {
+        Simd<S> product(S{1});
+        for (Index i = 0; i < n; ++i) {
+          product = product * lanes.load(weights.decay + i * weights.stride + d);
+          if constexpr (Reads) lanes.store(decayed_queries.row(i) + d, product * lanes.load(queries.row(i) + d));
+        }
+        lanes.store(state_decay + d, product);
+      });
+    } else {
+      S product{1};
+      for (Index i = 0; i < n; ++i) {
+        query_weights[i] = product *= weights.decay[i];
+        if constexpr (Reads) {
+          transform(decayed_queries.row(i), queries.row(i), keys.cols, [&](Simd<S> q) { return q * Simd<S>(product); });
+        }
+      }
+      *state_decay = product;
     }
   }
 
@@ -166,14 +192,8 @@ struct DecayTiles {
   void score_tokens(Index n) noexcept {
     const Index c = scores.cols;
     pair<Policy>(n);
-    S product{1};
-    for (Index i = 0; i < n; ++i) query_weights[i] = product *= weights.decay[i];
-    *state_decay = product;
+    decay_queries<Policy, Reads>(n);
     if constexpr (Reads) {
-      for (Index i = 0; i < n; ++i) {
-        transform(decayed_queries.row(i), queries.row(i), keys.cols,
-                  [&](Simd<S> q) { return q * Simd<S>(query_weights[i]); });
-      }
       multiply_pairs(queries, scores, n);
       for (Index i = 0; i < n; ++i) {
         for (Index j = (i / width + 1) * width; j < c; j += width) store(scores.row(i) + j, Simd<S>(S{0}));
@@ -212,14 +232,6 @@ struct DecayTiles {
       if constexpr (Reads) (store(scores.row(I), first_lanes<I + 1>(sums[I], Simd<S>(S{0}))), ...);
     }
     (std::make_integer_sequence<int, static_cast<int>(width)>{});
-    for_each_lanes<S>(key_dim, [&](Index d, auto lanes) {
-      Simd<S> product(S{1});
-      for (Index i = 0; i < n; ++i) {
-        product = product * lanes.load(weights.decay + i * key_dim + d);
-        if constexpr (Reads) lanes.store(decayed_queries.row(i) + d, product * lanes.load(queries.row(i) + d));
-      }
-      lanes.store(state_decay + d, product);
-    });
   }
 };
 

@@ -2,14 +2,16 @@
 
 #include <array>
 #include <stepscan/ops/decay_attention.hpp>
+#include <stepscan/ops/delta_run.hpp>
 #include <stepscan/scan/dense_affine.hpp>
 
 /// The delta rule (DeltaNet, arXiv 2406.06484; gated: arXiv 2412.06464): a token corrects what the decayed state
 /// answers to its key,
 ///   S' = a_t S_(t-1),   u_t = beta_t (v_t - S'^T k_t),   S_t = S' + k_t u_t^T,   y_t = scale q_t^T S_t
-/// Once the rows u of a chunk are known, the chunk is that of linear attention with u in the place of v
-/// (ops/decay_chunk.hpp). They solve a unit lower triangular system (the UT transform): with b_i the product of decays
-/// up to token i, and E_ij that behind token j up to token i,
+/// Outputs come in pairs of tokens (ops/delta_run.hpp). For a chunk's summary and its backward pass, once the
+/// rows u of the chunk are known, it is that of linear attention with u in the place of v (ops/decay_chunk.hpp). They
+/// solve a unit lower triangular system (the UT transform): with b_i the product of decays up to token i, and E_ij that
+/// behind token j up to token i,
 ///   u_i = beta_i e_i,   e_i = v_i - b_i S_in^T k_i - sum_(j<i) N_ij u_j,   N_ij = E_ij k_i . k_j
 /// by forward substitution, which stays accurate where keys are nearly parallel and beta near 1.
 namespace stepscan::inline STEPSCAN_ISA {
@@ -96,11 +98,10 @@ struct DeltaAttention : DecayAttention<S, Decay> {
   static_assert(!Decay::per_channel && !Decay::stabilised);
   using Base = DecayAttention<S, Decay>;
   using Tiles = DeltaTiles<S>;
+  using Run = DeltaRun<S>;
+  using Band = DeltaBand<S, !std::is_same_v<Decay, NoDecay<S>>>;
   using Monoid = DeltaAction<S>;
   using Element = typename Monoid::Element;
-
-  /// Fewer tokens than this are not worth a chunk's preparation.
-  static constexpr Index shortest_chunk = 4;
 
   SequenceView<const S> beta;
   SequenceView<S> dbeta;     ///< of a backward pass
@@ -155,25 +156,62 @@ struct DeltaAttention : DecayAttention<S, Decay> {
     move(element.A, keys, {});
   }
 
+  /// Tokens of a run; the memory of what its columns share, and of a band of columns.
   [[nodiscard]] Index run_tokens() const noexcept {
-    return solve_delta_chunk(this->sizes.key_dim, this->sizes.value_dim);
+    return solve_state_run(2 * this->sizes.key_dim * static_cast<Index>(sizeof(S)));
   }
-  [[nodiscard]] Index run_size(Index tokens) const noexcept { return tile_size(tokens); }
+  [[nodiscard]] Index shared_size(Index tokens) const noexcept { return Run::size(tokens, this->sizes.key_dim); }
+  [[nodiscard]] Run shared_at(S* memory, Index tokens) const noexcept {
+    return Run(memory, tokens, this->sizes.key_dim);
+  }
+  [[nodiscard]] Index band_size(Index) const noexcept { return Band::size(this->sizes.key_dim); }
+  static constexpr Index narrowest_band = Band::columns;
+  static constexpr Index shortest = 2;
+  [[nodiscard]] Index run_size(Index tokens) const noexcept {
+    return std::max(shared_size(tokens) + band_size(tokens), tile_size(1));
+  }
 
-  /// A chunk of at most `most` tokens by products, or token after token.
+  void weigh_run(Index b, Index h, TokenRange tokens, S, const Run& run) const noexcept {
+    DecayWeights<S> weights;
+    weights.decay = run.decays;
+    this->policy.weigh(b, h, tokens, S{0}, weights);
+  }
   template <bool Grouped>
-  void run(Index b, Index h, TokenRange tokens, S* scratch, Index most, const DecayState<S>& state,
-           MatrixView<S> y) const noexcept {
-    Tiles own = tiles(scratch, most);
-    if (!Grouped || tokens.size() < shortest_chunk) {
-      for (Index t = 0; t < tokens.size(); ++t) token(b, h, tokens.begin + t, own, state, y.row(t));
-      return;
+  void gather_run(Index b, Index h, TokenRange tokens, const Run& run) const noexcept {
+    static_assert(Grouped);
+    for (Index block = 0; block < Run::blocks(tokens.size()); ++block) {
+      const Index first = tokens.begin + block * Run::block;
+      run.gather(
+          block, std::min(Run::block, tokens.end - first), this->scale, unit_length,
+          [&](Index i) { return this->key(b, h, first + i); }, [&](Index i) { return this->query(b, h, first + i); },
+          [&](Index i) { return beta.token(b, first + i)[h]; });
     }
-    this->weigh(b, h, tokens, state, own);
-    prepare(b, h, tokens, own);
-    const MatrixView<const S> rows = written(b, h, tokens, own, state);
-    this->read(rows, own, state, y);
-    this->update(rows, own, state);
+  }
+  template <bool Grouped>
+  void pass_columns(Index b, Index h, TokenRange tokens, const Run& run, ColumnRange columns, S* scratch,
+                    const DecayState<S>& state, MatrixView<S> y) const noexcept {
+    for (Index first = columns.begin; first < columns.end; first += Band::columns) {
+      const Band band{run,
+                      std::min(Band::columns, columns.end - first),
+                      scratch,
+                      state.matrix + first,
+                      this->sizes.value_dim,
+                      this->v.time_stride,
+                      y.stride};
+      band.pass(tokens.size(), this->value(b, h, tokens.begin) + first, y.row(0) + first);
+    }
+  }
+
+  /// A whole run, in pairs or token after token.
+  template <bool Grouped>
+  void run(Index b, Index h, TokenRange tokens, S* scratch, const DecayState<S>& state,
+           MatrixView<S> y) const noexcept {
+    if constexpr (Grouped) {
+      detail::pass_run<true>(*this, b, h, tokens, scratch, state, y);
+    } else {
+      Tiles own = tiles(scratch, 1);
+      for (Index t = 0; t < tokens.size(); ++t) token(b, h, tokens.begin + t, own, state, y.row(t));
+    }
   }
 
   /// One token: what the state answers, then the state moves on and is read in one pass.

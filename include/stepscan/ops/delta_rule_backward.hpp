@@ -66,12 +66,13 @@ struct DeltaChunkBackward {
     const MatrixView<const S> u = op.written(b, h, tokens, tiles, state), s(state.matrix, keys, values);
     const MatrixView<const S> dout(dy.token(b, tokens.begin) + h * values, n, values, dy.time_stride);
     const MatrixView<S> ds(dstate.matrix, keys, values), across(own.transposed.data, values, n, own.transposed.stride);
-    const MatrixView<S> drows = own.drows.middle_rows(0, n), derrors = own.derrors.middle_rows(0, n);
+    const MatrixView<S> derrors = own.derrors.middle_rows(0, n);
     const MatrixView<S> dscores = pairs_of(own.dscores), dproducts = pairs_of(own.dproducts);
 
-    small_multiply<S>(transposed_factor<S>(tiles.scores_of(n)), dout, drows, {}, Part::upper);
-    small_multiply_add<S>(transposed_factor<S>(MatrixView<const S>(tiles.decayed_keys.middle_cols(0, n))), ds, drows);
-    substitute_back();
+    correct(dout, ds);
+    for (Index i = 0; i < n; ++i) {
+      op.dbeta.token(b, tokens.begin + i)[h] = dot(own.drows.row(i), tiles.errors.row(i), values);
+    }
 
     transpose<S>(dout, across);
     small_multiply<S>(factor<S>(s), across, own.into_q.middle_cols(0, n));
@@ -98,14 +99,26 @@ struct DeltaChunkBackward {
     op.policy.pull_back(b, h, tokens, {own.dlog_decay, nullptr});
   }
 
+  /// As DecayChunkBackward.
+  void carry(ColumnRange columns, const SequenceView<const S>& dy, const DecayState<S>& dstate) const noexcept {
+    op.prepare(b, h, tokens, tiles);
+    const MatrixView<const S> dout = columns_of(dy, b, h, tokens, columns, op.sizes.value_dim);
+    const MatrixView<S> ds = columns_of(dstate.matrix, columns, op.sizes);
+    correct(dout, ds);
+    move_state(ds, dout, own.derrors.middle_rows(0, n).middle_cols(0, columns.size()));
+  }
+
  private:
   [[nodiscard]] MatrixView<S> pairs_of(const MatrixView<S>& m) const noexcept { return {m.data, n, n, m.stride}; }
 
-  void substitute_back() const noexcept {
-    const Index values = op.sizes.value_dim;
+  /// du and de of some columns, from these of dY and dS_out.
+  void correct(MatrixView<const S> dout, MatrixView<S> ds) const noexcept {
+    const Index columns = dout.cols;
+    const MatrixView<S> drows = own.drows.middle_rows(0, n).middle_cols(0, columns);
+    small_multiply<S>(transposed_factor<S>(tiles.scores_of(n)), dout, drows, {}, Part::upper);
+    small_multiply_add<S>(transposed_factor<S>(MatrixView<const S>(tiles.decayed_keys.middle_cols(0, n))), ds, drows);
     for (Index i = n - 1; i >= 0; --i) {
-      op.dbeta.token(b, tokens.begin + i)[h] = dot(own.drows.row(i), tiles.errors.row(i), values);
-      for_each_lanes<S>(values, [&](Index c, auto lanes) {
+      for_each_lanes<S>(columns, [&](Index c, auto lanes) {
         const Simd<S> error = Simd<S>(tiles.beta[i]) * lanes.load(own.drows.row(i) + c);
         lanes.store(own.derrors.row(i) + c, error);
         for (Index j = 0; j < i; ++j) {

@@ -83,11 +83,6 @@ inline void fill_dense_tables(const DenseResponse& system, Index chunk, const De
   }
 }
 
-template <Scalar S>
-void narrow_copy(const double* from, Index count, S* to) noexcept {
-  for (Index i = 0; i < count; ++i) to[i] = static_cast<S>(from[i]);
-}
-
 /// The operators of one feature.
 template <Scalar S>
 void dense_operators(const DenseResponse& system, Index chunk, const ChunkOperators<S>& out,

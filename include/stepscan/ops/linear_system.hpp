@@ -83,10 +83,10 @@ struct SystemStates {
 };
 
 /// Tokens of a chunk. A token costs C / 2 multiply-adds of the Toeplitz product (half of it is zero) and its share of
-/// the step between chunks: about 8 per number of the state when A is diagonal, 2 M when it is dense.
+/// the step between chunks: about 8 per number of the state when A is diagonal, M when it is dense.
 [[nodiscard]] constexpr Index solve_system_chunk(Index states, bool dense) noexcept {
   constexpr Index least = 16, most = 128;
-  const Index step = dense ? 2 * states * states : 8 * states;
+  const Index step = dense ? states * states : 8 * states;
   Index chunk = least;
   while (chunk < most && chunk / 2 + step / chunk > chunk + step / (2 * chunk)) chunk *= 2;
   return chunk;
@@ -100,6 +100,12 @@ inline constexpr Index system_block = 64 / static_cast<Index>(sizeof(S));
 
 /// Taps of a row when an impulse response is made as a product of matrices.
 inline constexpr Index kernel_columns = 64;
+
+/// Operators are worked out in double and rounded where they are kept.
+template <Scalar S>
+void narrow_copy(const double* from, Index count, S* to) noexcept {
+  for (Index i = 0; i < count; ++i) to[i] = static_cast<S>(from[i]);
+}
 
 /// Numbers of scratch of apply_transition.
 [[nodiscard]] constexpr Index transition_room(const SystemShape& shape) noexcept { return shape.states; }

@@ -1,143 +1,144 @@
 #pragma once
 
-#include <stepscan/kernels/fft.hpp>
+#include <stepscan/kernels/lane_convolution.hpp>
 #include <stepscan/ops/linear_system_scan.hpp>
 
-/// Linear time-invariant systems by their whole impulse response: y = K * u by Fourier transforms, and c A^(t+1) h_0 of
-/// the first state h_0. That, and the last state, come from the chunk operators, without any output of a chunk's
-/// inputs.
+/// Linear time-invariant systems by their impulse response K and Fourier transforms, block after block of B tokens:
+///   y_t = sum_(j <= t) K[t - j] u_j + c A^(t + 1) h        t and j within the block, h the state that enters it
+/// What lies further back than the block is in the state, so the first B taps are all that is ever needed, one set of
+/// spectra serves sequences of any length, and memory does not grow with the sequence. The states come from the chunk
+/// operators (ops/linear_system.hpp), without any output of a chunk's inputs.
 namespace stepscan::inline STEPSCAN_ISA {
+
+/// B
+inline constexpr Index convolution_block = 1024;
 
 namespace detail {
 
-/// One worker's memory, for members of up to `time` tokens.
+/// The spectra of the taps: for every register of features and every channel.
 template <Scalar S>
-struct ConvolutionRoom {
-  std::complex<S>* spectra;  ///< of the kernels, [block * channels, bins]
-  std::complex<S>* input;    ///< [bins]
-  std::complex<S>* product;  ///< [bins]
-  S* padded;                 ///< [length of a transform]
-  S* inputs;                 ///< [block, stride]
-  S* outputs;                ///< [block * channels, stride]
-  S* enter;                  ///< [chunks, M]
-  S* states;                 ///< [block, M]
-  S* scratch;                ///< [M] and room of a transition
-  Index stride;
+using TapTransform = LaneConvolution<S, convolution_block>;
 
-  ConvolutionRoom(const SystemShape& shape, Index time, Workspace& workspace) {
-    const Index length = convolution_length(time), bins = length / 2 + 1, chunks = chunk_count(time, shape.chunk);
-    constexpr Index block = system_block<S>;
-    stride = SystemRoom<S>::row_stride(chunks * shape.chunk);
-    spectra = workspace.take<std::complex<S>>(block * shape.channels * bins);
-    input = workspace.take<std::complex<S>>(bins);
-    product = workspace.take<std::complex<S>>(bins);
-    padded = workspace.take<S>(length);
-    inputs = workspace.take<S>(block * stride);
-    outputs = workspace.take<S>(block * shape.channels * stride);
-    enter = workspace.take<S>(chunks * shape.states);
-    states = workspace.take<S>(block * shape.states);
-    scratch = workspace.take<S>(shape.states + transition_room(shape));
+/// Calls f(register number, first feature, features, lanes) for the registers of features [begin, end).
+template <Scalar S, class F>
+void for_each_register(Index begin, Index end, F&& f) {
+  constexpr Index width = simd_width<S>;
+  for (Index first = begin; first < end; first += width) {
+    if (first + width <= end) {
+      f(first / width, first, width, FullLanes<S>());
+    } else {
+      f(first / width, first, end - first, PartialLanes<S>{end - first});
+    }
   }
-};
+}
 
+}  // namespace detail
+
+/// Numbers of all spectra.
 template <Scalar S>
-struct LinearSystemConvolution {
-  ChunkSystem<const S> system;
-  MatrixView<const S> kernel;  ///< [features * channels, time], without the skip
-  SequenceView<const S> x;
-  SystemStates<S> h;
-  SequenceView<S> y;
+[[nodiscard]] Index convolution_spectra_size(Index features, Index channels) noexcept {
+  return chunk_count(features, simd_width<S>) * channels * detail::TapTransform<S>::spectrum_size;
+}
 
-  void run_block(Index block, const ConvolutionRoom<S>& room) const {
-    const SystemShape& shape = system.shape;
-    const Index first = block * system_block<S>, count = std::min(system_block<S>, shape.features - first);
-    Index transformed = 0;
-    for (Index member = 0; member < x.batch; ++member) {
-      const TokenRange tokens{0, x.length(member)};
-      if (tokens.size() == 0) continue;
-      if (tokens.size() != transformed) transform_kernels(first, count, tokens.size(), room);
-      transformed = tokens.size();
-      const SystemGroup<S> whole(shape, tokens.size());
-      gather_features(x, member, tokens, first, count, whole.padding(), room.inputs, room.stride);
-      for_each_state(shape, h, member, block, [&](const S& number, Index at) { room.states[at] = number; });
-      for (Index f = 0; f < count; ++f) {
-        convolve(f, tokens.size(), room);
-        add_states(whole, system.operators(first + f), f, room);
+/// Writes the spectra of the impulse responses kernel [features * channels, convolution_block], which are without the
+/// skips; these follow from the operators.
+template <Scalar S>
+void fill_convolution_spectra(const ChunkSystem<const S>& system, MatrixView<const S> kernel, S* spectra,
+                              Workspace& workspace) {
+  using Transform = detail::TapTransform<S>;
+  constexpr Index taps_size = convolution_block * simd_width<S>;
+  const Workspace::Scope scope(workspace);
+  const SystemShape& shape = system.shape;
+  const Index channels = shape.channels, registers = chunk_count(shape.features, simd_width<S>);
+  const Index workers = worker_count(registers, registers * channels * Transform::spectrum_size);
+  S* rooms = workspace.take<S>(workers * taps_size);
+  detail::for_each_share(registers, workers, [&](Index number, Index worker) {
+    S* taps = rooms + worker * taps_size;  // [convolution_block, simd_width]
+    const Index begin = number * simd_width<S>, end = std::min(begin + simd_width<S>, shape.features);
+    detail::for_each_register<S>(begin, end, [&](Index, Index first, Index count, auto lanes) {
+      for (Index m = 0; m < channels; ++m) {
+        transpose<S>({kernel.row(first * channels + m), count, convolution_block, channels * kernel.stride},
+                     {taps, convolution_block, count, simd_width<S>});
+        for (Index i = 0; i < count; ++i) {
+          taps[i] = system.operators(first + i).response[m * shape.response_size() + shape.chunk - 1];  // with the skip
+        }
+        Transform::tables().transform(lanes, taps, simd_width<S>, convolution_block,
+                                      spectra + (number * channels + m) * Transform::spectrum_size);
       }
-      for_each_state(shape, h, member, block, [&](S& number, Index at) { number = room.states[at]; });
-      scatter_features(room.outputs, room.stride, y, member, tokens, first * shape.channels, count * shape.channels);
+    });
+  });
+}
+
+namespace detail {
+
+/// The outputs of a block by the spectra of its inputs and of the taps.
+template <Scalar S>
+struct SpectralResponse {
+  using Transform = TapTransform<S>;
+
+  const S* spectra;
+  S* rooms;  ///< [workers, 2, spectrum_size]: of the inputs, and of the outputs
+
+  SpectralResponse(const S* taps, Index workers, Workspace& workspace)
+      : spectra(taps), rooms(workspace.take<S>(workers * 2 * Transform::spectrum_size)) {}
+
+  void operator()(const SystemBlock<S>& block) const noexcept {
+    convolve(block);
+    for (Index f = 0; f < block.count; ++f) {
+      add_entering(block, f);
+      block.move_state(f);
     }
   }
 
  private:
-  void transform_kernels(Index first, Index count, Index time, const ConvolutionRoom<S>& room) const {
-    const Index channels = system.shape.channels, length = convolution_length(time), bins = length / 2 + 1;
-    for (Index i = 0; i < count * channels; ++i) {
-      std::copy_n(kernel.row(first * channels + i), time, room.padded);
-      std::fill(room.padded + time, room.padded + length, S{0});
-      const S* response = system.operators(first + i / channels).response;
-      room.padded[0] = response[i % channels * system.shape.response_size() + system.shape.chunk - 1];  // with the skip
-      real_fft(room.padded, length, room.spectra + i * bins);
-    }
+  void convolve(const SystemBlock<S>& block) const noexcept {
+    const Index channels = block.system.shape.channels, tokens = block.x.time, stride = block.room.stride;
+    S* input = rooms + block.worker * 2 * Transform::spectrum_size;
+    S* output = input + Transform::spectrum_size;
+    for_each_register<S>(
+        block.first, block.first + block.count, [&](Index number, Index first, Index count, auto lanes) {
+          Transform::tables().transform(lanes, block.x.token(0, 0) + first, block.x.time_stride, tokens, input);
+          for (Index m = 0; m < channels; ++m) {
+            Transform::multiply(spectra + (number * channels + m) * Transform::spectrum_size, input, output);
+            Transform::tables().finish(output, tokens, output);
+            S* to = block.outputs(first - block.first) + m * stride;
+            transpose<S>({output, tokens, count, simd_width<S>}, {to, count, tokens, channels * stride});
+            for (Index i = 0; i < count; ++i)
+              std::fill_n(to + i * channels * stride + tokens, block.group.padding(), S{0});
+          }
+        });
   }
 
-  void convolve(Index f, Index time, const ConvolutionRoom<S>& room) const {
-    const Index channels = system.shape.channels, length = convolution_length(time), bins = length / 2 + 1;
-    std::copy_n(room.inputs + f * room.stride, time, room.padded);
-    std::fill(room.padded + time, room.padded + length, S{0});
-    real_fft(room.padded, length, room.input);
-    for (Index m = 0; m < channels; ++m) {
-      const std::complex<S>* spectrum = room.spectra + (f * channels + m) * bins;
-      for (Index k = 0; k < bins; ++k) {
-        const S a = spectrum[k].real(), b = spectrum[k].imag(), c = room.input[k].real(), d = room.input[k].imag();
-        room.product[k] = {a * c - b * d, a * d + b * c};
-      }
-      inverse_real_fft(room.product, length, room.padded);
-      S* out = room.outputs + (f * channels + m) * room.stride;
-      std::copy_n(room.padded, time, out);
-      std::fill(out + time, out + room.stride, S{0});
-    }
-  }
-
-  /// Adds what the first state leaves in the outputs, and brings it to the end.
-  void add_states(const SystemGroup<S>& whole, const ChunkOperators<const S>& ops, Index f,
-                  const ConvolutionRoom<S>& room) const noexcept {
-    const SystemShape& shape = system.shape;
+  /// Adds what the state that enters the group leaves in the outputs of feature f.
+  static void add_entering(const SystemBlock<S>& block, Index f) noexcept {
+    const SystemShape& shape = block.system.shape;
     const Index C = shape.chunk, M = shape.states;
-    S* state = room.states + f * M;
-    const MatrixView<S> enter(room.enter, whole.rows(), M);
-    if (std::any_of(state, state + M, [](S value) { return value != S{0}; })) {
-      std::copy_n(state, M, enter.row(0));
-      for (Index r = 1; r < whole.rows(); ++r) {
-        std::copy_n(enter.row(r - 1), M, enter.row(r));
-        apply_transition(shape, ops.carry, enter.row(r), room.scratch);
-      }
-      for (Index m = 0; m < shape.channels; ++m) {
-        small_multiply_add<S>(factor(MatrixView<const S>(enter)), {ops.read + m * M * C, M, C},
-                              {room.outputs + (f * shape.channels + m) * room.stride, whole.rows(), C});
-      }
+    const S* h = block.state(f);
+    if (std::all_of(h, h + M, [](S value) { return value == S{0}; })) return;
+    const ChunkOperators<const S> ops = block.operators(f);
+    const MatrixView<S> enter = block.enter();
+    std::copy_n(h, M, enter.row(0));
+    for (Index r = 1; r < enter.rows; ++r) {
+      std::copy_n(enter.row(r - 1), M, enter.row(r));
+      apply_transition(shape, ops.carry, enter.row(r), block.room.states);
     }
-    whole.move_state(ops, room.inputs + f * room.stride, state, enter, room.scratch);
+    for (Index m = 0; m < shape.channels; ++m) {
+      small_multiply_add<S>(factor(MatrixView<const S>(enter)), {ops.read + m * M * C, M, C},
+                            {block.outputs(f) + m * block.room.stride, Index{enter.rows}, C});
+    }
   }
 };
 
 }  // namespace detail
 
 /// Sequences x [batch, time, features] to y [batch, time, features * channels], from the states and into them, with the
-/// impulse responses kernel [features * channels, time] without the skips. Blocks of features are spread over threads.
+/// spectra of fill_convolution_spectra. Blocks of features are spread over threads.
 template <Scalar S>
-void linear_system_convolution(const ChunkSystem<const S>& system, MatrixView<const S> kernel, SequenceView<const S> x,
+void linear_system_convolution(const ChunkSystem<const S>& system, const S* spectra, SequenceView<const S> x,
                                const SystemStates<S>& h, SequenceView<S> y, Workspace& workspace) {
-  const Workspace::Scope scope(workspace);
-  const SystemShape& shape = system.shape;
-  const Index blocks = (shape.features + detail::system_block<S> - 1) / detail::system_block<S>;
-  const Index workers = worker_count(blocks, detail::system_work(shape, x.batch * x.time));
-  using Room = detail::ConvolutionRoom<S>;
-  auto* rooms = reinterpret_cast<Room*>(workspace.take<std::byte>(workers * static_cast<Index>(sizeof(Room))));
-  for (Index i = 0; i < workers; ++i) std::construct_at(rooms + i, shape, x.time, workspace);
-  const detail::LinearSystemConvolution<S> op{system, kernel, x, h, y};
-  detail::for_each_share(blocks, workers, [&](Index block, Index worker) { op.run_block(block, rooms[worker]); });
-  clear_padding(x, y);
+  detail::scan_linear_system<S>(system, x, h, y, {}, convolution_block, workspace, [&](Index workers) {
+    return detail::SpectralResponse<S>(spectra, workers, workspace);
+  });
 }
 
 }  // namespace stepscan::inline STEPSCAN_ISA

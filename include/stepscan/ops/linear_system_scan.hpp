@@ -97,6 +97,44 @@ struct SystemRoom {
         stride(row_stride(tokens)) {}
 };
 
+/// A group of a block of features on its way through the systems.
+template <Scalar S>
+struct SystemBlock {
+  ChunkSystem<const S> system;
+  SystemGroup<S> group;
+  SystemRoom<S> room;       ///< the inputs stand there, [count, rows * C]
+  SequenceView<const S> x;  ///< the same: [tokens, features] of one member
+  Index worker;
+  Index first;  ///< feature
+  Index count;
+  S* states;  ///< [count, M], from before the group to behind it
+
+  [[nodiscard]] ChunkOperators<const S> operators(Index f) const noexcept { return system.operators(first + f); }
+  [[nodiscard]] const S* inputs(Index f) const noexcept { return room.inputs + f * room.stride; }
+  /// [channels, room.stride]
+  [[nodiscard]] S* outputs(Index f) const noexcept { return room.outputs + f * system.shape.channels * room.stride; }
+  [[nodiscard]] S* state(Index f) const noexcept { return states + f * system.shape.states; }
+  /// [rows, M]
+  [[nodiscard]] MatrixView<S> enter() const noexcept { return {room.enter, group.rows(), system.shape.states}; }
+
+  /// The states that enter the chunks of feature f stand in enter() then.
+  void move_state(Index f) const noexcept { group.move_state(operators(f), inputs(f), state(f), enter(), room.states); }
+};
+
+/// The outputs of a block, and its states behind the group, by the products of its chunks.
+template <Scalar S>
+struct ChunkResponse {
+  void operator()(const SystemBlock<S>& block) const noexcept {
+    for (Index f = 0; f < block.count; ++f) {
+      block.move_state(f);
+      for (Index m = 0; m < block.system.shape.channels; ++m) {
+        block.group.respond(block.operators(f), m, block.inputs(f), block.enter(),
+                            block.outputs(f) + m * block.room.stride);
+      }
+    }
+  }
+};
+
 /// A^C applied as often as a group has chunks, and what the group adds.
 template <Scalar S>
 struct SystemElement {
@@ -126,13 +164,14 @@ struct SystemAction {
 };
 
 /// A sequence of the executors is one block of features of one batch member, a chunk of theirs a group of chunks.
-template <Scalar S>
+template <Scalar S, class Response>
 struct LinearSystemScan {
   static constexpr bool keeps_local = false;
 
   ChunkSystem<const S> system;
   SequenceView<const S> x;
   SequenceView<S> y;
+  Response response;
   ScanGrid grid;
   Index blocks = 0;
   AffineSlots<S, 1> slots;
@@ -162,20 +201,17 @@ struct LinearSystemScan {
     const Index member = job.sequence / blocks, first = job.sequence % blocks * system_block<S>;
     const Index count = std::min(system_block<S>, shape.features - first);
     const SystemRoom<S> room(shape, grid.chunk, rooms + job.worker * SystemRoom<S>::size(shape, grid.chunk));
-    const SystemGroup<S> group(shape, job.tokens.size());
-    gather_features(x, member, job.tokens, first, count, group.padding(), room.inputs, room.stride);
-    const MatrixView<S> enter(room.enter, group.rows(), shape.states);
-    for (Index f = 0; f < count; ++f) {
-      const ChunkOperators<const S> ops = system.operators(first + f);
-      const S* u = room.inputs + f * room.stride;
-      group.move_state(ops, u, states + f * shape.states, enter, room.states);
-      for (Index m = 0; respond && m < shape.channels; ++m) {
-        group.respond(ops, m, u, enter, room.outputs + (f * shape.channels + m) * room.stride);
-      }
-    }
+    const SystemBlock<S> block{system,     {shape, job.tokens.size()},
+                               room,       x.members(member, 1).slice(job.tokens.begin, job.tokens.size()),
+                               job.worker, first,
+                               count,      states};
+    gather_features(x, member, job.tokens, first, count, block.group.padding(), room.inputs, room.stride);
     if (respond) {
+      response(block);
       scatter_features(room.outputs, room.stride, y, member, job.tokens, first * shape.channels,
                        count * shape.channels);
+    } else {
+      for (Index f = 0; f < count; ++f) block.move_state(f);
     }
   }
 };
@@ -184,39 +220,48 @@ struct LinearSystemScan {
   return tokens * shape.features * (shape.chunk + 2 * shape.states);
 }
 
-}  // namespace detail
-
-/// Sequences x [batch, time, features] to y [batch, time, features * channels], from the states and into them. `group`
-/// is how many tokens a chunk of a parallel schedule has, a multiple of C; 0: the op chooses. Blocks of features are
-/// spread over threads, in a parallel schedule groups of chunks as well.
-template <Scalar S>
-void linear_system_scan(const ChunkSystem<const S>& system, SequenceView<const S> x, const SystemStates<S>& h,
-                        SequenceView<S> y, const ScanSchedule& schedule, Workspace& workspace) {
+/// The scan with make_response(workers) for its outputs, by groups of about `wanted` tokens.
+template <Scalar S, class MakeResponse>
+void scan_linear_system(const ChunkSystem<const S>& system, SequenceView<const S> x, const SystemStates<S>& h,
+                        SequenceView<S> y, const ScanSchedule& schedule, Index wanted, Workspace& workspace,
+                        const MakeResponse& make_response) {
   const Workspace::Scope scope(workspace);
   const SystemShape& shape = system.shape;
-  const Index blocks = (shape.features + detail::system_block<S> - 1) / detail::system_block<S>;
-  const Index sequences = x.batch * blocks, size = detail::system_block<S> * shape.states;
-  const Index wanted = schedule.parallel && schedule.chunk > 0 ? schedule.chunk : detail::system_group_tokens;
-  const Index group = detail::group_tokens(shape.chunk, wanted), groups = chunk_count(x.time, group);
+  const Index blocks = (shape.features + system_block<S> - 1) / system_block<S>;
+  const Index sequences = x.batch * blocks, size = system_block<S> * shape.states;
+  const Index group = group_tokens(shape.chunk, wanted), groups = chunk_count(x.time, group);
   const ScanGrid grid{
       sequences, x.time, group,
-      worker_count(schedule.parallel ? sequences * groups : sequences, detail::system_work(shape, x.batch * x.time)),
+      worker_count(schedule.parallel ? sequences * groups : sequences, system_work(shape, x.batch * x.time)),
       Direction::forward};
   const MatrixView<S> states = workspace.matrix<S, Dynamic>(sequences, size);
-  detail::LinearSystemScan<S> op{system, x, y, grid, blocks, {}, nullptr, nullptr};
+  using Response = decltype(make_response(grid.workers));
+  LinearSystemScan<S, Response> op{system, x, y, make_response(grid.workers), grid, blocks, {}, nullptr, nullptr};
   op.slots = AffineSlots<S, 1>(workspace, sequences, schedule.parallel ? groups : 1, 0, size, {states});
-  op.rooms = workspace.take<S>(grid.workers * detail::SystemRoom<S>::size(shape, group));
-  op.act_room = workspace.take<S>(sequences * detail::transition_room(shape));
+  op.rooms = workspace.take<S>(grid.workers * SystemRoom<S>::size(shape, group));
+  op.act_room = workspace.take<S>(sequences * transition_room(shape));
   const auto for_each = [&](auto&& f) {
     for (Index s = 0; s < sequences; ++s) {
-      detail::for_each_state(shape, h, s / blocks, s % blocks,
-                             [&](S& number, Index at) { f(number, states.row(s)[at]); });
+      for_each_state(shape, h, s / blocks, s % blocks, [&](S& number, Index at) { f(number, states.row(s)[at]); });
     }
   };
   for_each([](S& number, S& packed) { packed = number; });
   run_scan(op, grid, schedule);
   for_each([](S& number, S& packed) { number = packed; });
   clear_padding(x, y);
+}
+
+}  // namespace detail
+
+/// Sequences x [batch, time, features] to y [batch, time, features * channels], from the states and into them. The
+/// chunk of a parallel schedule is how many tokens a group has, a multiple of C; 0: the op chooses. Blocks of features
+/// are spread over threads, in a parallel schedule groups of chunks as well.
+template <Scalar S>
+void linear_system_scan(const ChunkSystem<const S>& system, SequenceView<const S> x, const SystemStates<S>& h,
+                        SequenceView<S> y, const ScanSchedule& schedule, Workspace& workspace) {
+  const Index wanted = schedule.parallel && schedule.chunk > 0 ? schedule.chunk : detail::system_group_tokens;
+  detail::scan_linear_system<S>(system, x, h, y, schedule, wanted, workspace,
+                                [](Index) { return detail::ChunkResponse<S>(); });
 }
 
 }  // namespace stepscan::inline STEPSCAN_ISA

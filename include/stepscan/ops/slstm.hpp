@@ -1,6 +1,8 @@
 #pragma once
 
 #include <array>
+#include <cmath>
+#include <cstddef>
 #include <stepscan/core/fields.hpp>
 #include <stepscan/core/scalar.hpp>
 #include <stepscan/kernels/math.hpp>
@@ -34,6 +36,13 @@ struct SlstmCell {
     }
   };
   static constexpr std::size_t states = 4;
+
+  /// The bias that a gate of unit `place` of its head starts with, place from 0 to 1: 5 to -7 in the forget gates, so
+  /// that the units of a head remember for times of every length, else 0. Depth as in the authors' reference code,
+  /// from 0 for the first block of a stack to 1 for the last.
+  [[nodiscard]] static double initial_bias(std::size_t gate, double place, double depth) noexcept {
+    return gate == forget ? 5 - 12 * std::pow(place, 0.3 + 1.3 * depth) : 0;
+  }
 
   template <class Math, class V>
   static void advance(const std::array<V, gates>& a, std::array<V, states>& state) noexcept {
