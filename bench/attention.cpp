@@ -19,7 +19,9 @@ using namespace bench;
 constexpr Index heads = 8, dim = 64;
 constexpr AttentionSizes sizes{heads, heads, dim, dim};
 
-using Attention = SoftmaxAttentionScan<float, Dynamic, Dynamic, Dynamic, Dynamic>;
+template <class Stored>
+using Keeping = SoftmaxAttentionScan<float, Dynamic, Dynamic, Dynamic, Dynamic, Chunked<>, Stored>;
+using Attention = Keeping<float>;
 using Tokens = Tensor<float, Dynamic, Dynamic, Dynamic>;
 
 /// Operations of a share of all pairs.
@@ -60,15 +62,18 @@ void add_training(Index time) {
 }
 
 /// One token, the cache full.
-void add_decode(Index cached) {
-  add(name_of("softmax_attention", "Recurrent", "step", {1, cached, heads, dim}, 1), 1, 1,
+template <class Stored>
+void add_decode(const std::string& name, Index cached) {
+  add(name_of(name, "Recurrent", "step", {1, cached, heads, dim}, 1), 1, 1,
       4.0 * static_cast<double>(heads * dim * cached), [=] {
-        const Attention layer(sizes, cached);
+        const Keeping<Stored> layer(sizes, cached);
         Tensor<float, Dynamic, Dynamic> x(1, layer.input_size()), y(1, layer.output_size());
         fill_uniform(x, 1);
         auto state = layer.initial_state(1);
-        fill_uniform(state.keys, 1);
-        fill_uniform(state.values, 1);
+        Random random(1);
+        for (auto* tensor : {&state.keys, &state.values}) {
+          for (Stored& number : *tensor) number = static_cast<Stored>(static_cast<float>(random.uniform(-1, 1)));
+        }
         state.length.fill(cached);
         return [=]() mutable {
           layer.step(state, MatrixView<const float>(x), MatrixView<float>(y));
@@ -77,10 +82,40 @@ void add_decode(Index cached) {
       });
 }
 
+/// What a step reads, and no more: the floor of its time where it comes from memory.
+void add_reading(const std::string& name, Index bytes) {
+  add(name, 1, 1, 0, [=] {
+    Tensor<float, Dynamic> numbers(bytes / static_cast<Index>(sizeof(float)));
+    fill_uniform(numbers, 1);
+    return [=]() mutable {
+      auto sums = sum_lanes<float, 1>(numbers.size(), [&](Index i, auto lanes) {
+        return std::array{lanes.load(std::as_const(numbers).data() + i)};
+      });
+      benchmark::DoNotOptimize(sums);
+    };
+  });
+}
+
+/// The share of the blocks that a causal attention visits.
+template <class Pattern>
+double share_of(const Pattern& pattern, Index time) {
+  Index seen = 0, all = 0;
+  for (Index h = 0; h < heads; ++h) {
+    for (Index i = 0; i < time; i += mask_keys) {
+      for (Index j = 0; j <= i; j += mask_keys, ++all) {
+        seen += pattern.look({0, h, h}, {i, i + mask_keys}, {j, j + mask_keys}) == Visibility::none ? 0 : 1;
+      }
+    }
+  }
+  return static_cast<double>(seen) / static_cast<double>(all);
+}
+
 template <class Pattern>
 void add_pattern(const std::string& name, const Pattern& pattern, Index time) {
-  add(name_of("pattern_attention", name, "scan", {1, time, heads, dim}, 1), 1, static_cast<double>(time),
-      flops_of(time, 0.5), [=] {
+  const double share = share_of(pattern, time);
+  const std::string label = name + ", " + std::to_string(static_cast<int>(1000 * share)) + " per mille";
+  add(name_of("pattern_attention", label, "scan", {1, time, heads, dim}, 1), 1, static_cast<double>(time),
+      flops_of(time, 0.5 * share), [=] {
         Tokens q(1, time, heads * dim), y(q.shape());
         fill_uniform(q, 1);
         return [=, workspace = Workspace()]() mutable {
@@ -103,17 +138,22 @@ void add_all() {
     for (const int threads : {1, 2}) add_causal(time, threads);
   }
   for (const Index time : {1024, 4096}) add_training(time);
-  add_decode(8192);
+  add_reading("reading/32 MiB/threads:1", 32 << 20);
+  add_decode<float>("softmax_attention", 8192);
+  add_reading("reading/16 MiB/threads:1", 16 << 20);
+  add_decode<Half>("softmax_attention, Half", 8192);
+  add_decode<BFloat16>("softmax_attention, BFloat16", 8192);
   constexpr Index time = 8192;
   add_pattern("causal", Causal(), time);
   add_pattern("window 4096", And(Causal(), Window<>(4096)), time);
   add_pattern("window 1024", And(Causal(), Window<>(1024)), time);
+  add_pattern("window 384", And(Causal(), Window<>(384)), time);
   add_pattern("window 256, 64 sinks", And(Causal(), Or(Window<>(256), Sinks<>(64))), time);
   add_pattern("strided 1 in 16", And(Causal(), Blocks<Strided>{64, {1, 16, 2}}), time);
   for (const Index tokens : {1024, 65536, 1048576}) {
     add_prefix("softmax_scan", SoftmaxScan<float, Dynamic, Dynamic>(4, 16), tokens, 4.0 * 64);
   }
-  for (const Index tokens : {1024, 65536}) {
+  for (const Index tokens : {1024, 65536, 1048576}) {
     Aaren<float, Dynamic, Dynamic> layer(64, 4);
     initialize(layer, 1);
     add_prefix("aaren", prepare(layer), tokens, 4.0 * 64 * 66);

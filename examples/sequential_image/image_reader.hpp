@@ -62,6 +62,13 @@ class ImageReaderPlan {
     return {body_.initial_state(count), Rows(count, ImageReader::width), Rows(count, ImageReader::width), 0, {}, {}};
   }
 
+  /// Back before the first pixel.
+  void restart(Stream& stream) const {
+    stream.state = body_.initial_state(stream.sum.extent(0));
+    stream.sum.fill(0);
+    stream.read = 0;
+  }
+
   /// Reads pixels [count, time, 1] in the body's own forms.
   void scan(Stream& stream, stepscan::SequenceView<const float> pixels) const {
     if (stream.features.extent(1) != pixels.time) {

@@ -78,22 +78,34 @@ class AttentionCase {
     return {n, scale, q_, k.ragged(lengths_), v.ragged(lengths_), start, position};
   }
 
-  /// Outputs and gradients of the operator; of queries one by one where `count`, the keys that a query sees, is given.
+  /// How query t of batch member b is taken alone.
+  using Step =
+      std::function<void(const stepscan::AttentionInputs<S>&, Index b, Index t, S* y, S* scratch, S* maximum, S* sum)>;
+  /// A step that sees the first count(position) keys.
+  template <class Fold>
+  [[nodiscard]] Step step_over(const Fold& fold, const std::function<Index(Index)>& count) const {
+    if (!count) return {};
+    return [=, this](const auto& in, Index b, Index t, S* y, S* scratch, S* maximum, S* sum) {
+      const Index seen = std::clamp<Index>(count(position + t), 0, lengths_[static_cast<std::size_t>(b)]);
+      stepscan::attention_step(fold, in, in.query(b, 0, t), in.k.token(b, 0), in.v.token(b, 0), seen, y, scratch,
+                               maximum, sum);
+    };
+  }
+
+  /// Outputs and gradients of the operator; of queries one by one where a step is given.
   template <class Fold, class Pattern>
   Results run(const Fold& fold, const Pattern& pattern, const stepscan::ScanSchedule& schedule,
               const stepscan::AttentionStart<S>& start = {}, const stepscan::AttentionStartCotangents<S>& dstart = {},
-              const std::function<Index(Index)>& count = {}) const {
+              const Step& step = {}) const {
     const auto in = inputs(start);
     stepscan::Workspace workspace;
     Sequence y(dy_.shape()), maximum(dlse_.shape()), sum(dlse_.shape()), lse(dlse_.shape());
     Sequence dq(q_.shape()), dk(k_.shape()), dv(v_.shape());
-    if (count) {
+    if (step) {
       Tensor<S, Dynamic> scratch(stepscan::detail::attention_step_size(n));
       for (Index b = 0; b < batch(); ++b) {
         for (Index t = 0; t < queries(); ++t) {
-          const Index seen = std::clamp<Index>(count(position + t), 0, lengths_[static_cast<std::size_t>(b)]);
-          stepscan::attention_step(fold, in, in.query(b, 0, t), in.k.token(b, 0), in.v.token(b, 0), seen, &y(b, t, 0),
-                                   scratch.data(), &maximum(b, t, 0), &sum(b, t, 0));
+          step(in, b, t, &y(b, t, 0), scratch.data(), &maximum(b, t, 0), &sum(b, t, 0));
         }
       }
     } else {

@@ -39,10 +39,10 @@ void run_case(Case& golden, Session& session) {
                                           kind == 2 ? value.data() : nullptr, !per_head};
   run_attention_forms(golden, session, [&](const auto& schedule, bool one_by_one) {
     S* const dvalue = value.cleared();
-    Results results =
-        attention.run(stepscan::SoftmaxWeights<S>(), CausalOrFull(causal), schedule, start,
-                      {logits.cleared(), key.cleared(), kind == 0 ? dvalue : nullptr, kind == 2 ? dvalue : nullptr},
-                      keys_seen(one_by_one, causal, attention.keys()));
+    Results results = attention.run(
+        stepscan::SoftmaxWeights<S>(), CausalOrFull(causal), schedule, start,
+        {logits.cleared(), key.cleared(), kind == 0 ? dvalue : nullptr, kind == 2 ? dvalue : nullptr},
+        attention.step_over(stepscan::SoftmaxWeights<S>(), keys_seen(one_by_one, causal, attention.keys())));
     const auto add = [&](const char* name, const Bias<S>& bias) {
       if (!bias.values.empty()) results.add(name, std::span<const S>(bias.gradient));
     };

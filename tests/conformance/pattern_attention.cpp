@@ -1,16 +1,18 @@
 #include <algorithm>
 #include <conformance/attention.hpp>
 #include <stepscan/ops/key_lists.hpp>
+#include <stepscan/ops/pattern_step.hpp>
+#include <support/any_pattern.hpp>
 
 namespace conformance {
 
 namespace {
 
 using namespace stepscan::patterns;
+using stepscan::testing::AnyPattern;
 
 /// The pairs that a pattern shows, as the case writes them: a mask, and its blocks.
-template <class Pattern>
-void add_blocks(Results& results, const Pattern& pattern, const stepscan::AttentionSizes& n, Index heads,
+void add_blocks(Results& results, const AnyPattern& pattern, const stepscan::AttentionSizes& n, Index heads,
                 Index position, Index queries, Index keys, Index block_q, Index block_k) {
   std::vector<double> mask, ptr, index, full;
   for (Index h = 0; h < heads; ++h) {
@@ -40,14 +42,23 @@ void add_blocks(Results& results, const Pattern& pattern, const stepscan::Attent
   results.add("out/block_full", std::span<const double>(full));
 }
 
-template <Scalar S, class Pattern>
-void run_pattern(Case& golden, Session& session, const AttentionCase<S>& attention, const Pattern& pattern) {
+template <Scalar S>
+void run_pattern(Case& golden, Session& session, const AttentionCase<S>& attention, const AnyPattern& pattern) {
   const Index block_q = golden.config.size("block_q"), block_k = golden.config.size("block_k");
   const Index heads = golden.shape("out/mask").front();
   if (heads != 1 && heads != attention.n.heads)
     stepscan::fail<ShapeError>("out/mask: expected one of all heads or one");
-  run_attention_forms(golden, session, [&](const auto& schedule, bool) {
-    Results results = attention.run(stepscan::SoftmaxWeights<S>(), pattern, schedule);
+  // One query after another where none sees a later key.
+  const bool streams = golden.config.flag("causal") && attention.position == attention.keys() - attention.queries();
+  run_attention_forms(golden, session, [&](const auto& schedule, bool one_by_one) {
+    const auto step = [&](const auto& in, Index b, Index t, S* y, S* scratch, S* maximum, S* sum) {
+      const stepscan::KeptTokens kept{attention.position + t + 1, attention.keys(), 0};
+      stepscan::pattern_step(stepscan::SoftmaxWeights<S>(), pattern, kept, b, in, in.query(b, 0, t), in.k.token(b, 0),
+                             in.v.token(b, 0), y, scratch, maximum, sum);
+    };
+    using Step = typename AttentionCase<S>::Step;
+    Results results = attention.run(stepscan::SoftmaxWeights<S>(), pattern, schedule, {}, {},
+                                    one_by_one && streams ? Step(step) : Step());
     add_blocks(results, pattern, attention.n, heads, attention.position, attention.queries(), attention.keys(), block_q,
                block_k);
     return results;
@@ -82,16 +93,16 @@ void run_case(Case& golden, Session& session) {
     const Sinks<> sinks(kind == 0 ? 0 : config.size("sink", 0));
     const LastQueries last{kind == 2 ? attention.position + attention.queries() - config.size("last", 0)
                                      : everywhere.end};
-    run_pattern(golden, session, attention, And(causal, Or(window, sinks, last)));
+    run_pattern(golden, session, attention, AnyPattern(And(causal, Or(window, sinks, last))));
   } else if (kind == 3) {
     const Index dilation = config.size("dilation");
     run_pattern(golden, session, attention,
-                And(causal, Window<>(config.size("window") * dilation), Dilation{dilation}));
+                AnyPattern(And(causal, Window<>(config.size("window") * dilation), Dilation{dilation})));
   } else if (kind == 4) {
     const Index kv_heads = attention.n.kv_heads, dense = config.size("dense_heads", 0);
     const Strided strided{config.size("local_blocks", 0), config.size("stride"), config.size("head_step", 0),
                           config.size("head_offset", 0), kv_heads - dense};
-    run_pattern(golden, session, attention, And(causal, Blocks<Strided>{config.size("block"), strided}));
+    run_pattern(golden, session, attention, AnyPattern(And(causal, Blocks<Strided>{config.size("block"), strided})));
   } else if (kind == 5) {
     const std::vector<Index> shape = golden.shape("in/layout");
     if (shape.size() != 3 || (shape[0] != 1 && shape[0] != heads)) {
@@ -100,11 +111,11 @@ void run_case(Case& golden, Session& session) {
     std::vector<std::uint8_t> layout;
     for (const auto value : golden.integers("in/layout")) layout.push_back(value != 0);
     run_pattern(golden, session, attention,
-                And(causal, Blocks<Layout>{config.size("block"), {layout, shape[0], shape[1], shape[2]}}));
+                AnyPattern(And(causal, Blocks<Layout>{config.size("block"), {layout, shape[0], shape[1], shape[2]}})));
   } else {
     const Positions columns(golden, "in/vertical", heads), distances(golden, "in/slash", heads);
     run_pattern(golden, session, attention,
-                And(causal, Or(Columns{columns.lists(heads)}, Slashes{distances.lists(heads)})));
+                AnyPattern(And(causal, Or(Columns{columns.lists(heads)}, Slashes{distances.lists(heads)}))));
   }
 }
 

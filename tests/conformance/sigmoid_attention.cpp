@@ -13,7 +13,8 @@ void run_fold(Case& golden, Session& session) {
   const stepscan::SimilarityWeights<S, Kind, Normalised> fold{static_cast<S>(golden.config.number("bias")),
                                                               static_cast<S>(golden.config.number("eps"))};
   run_attention_forms(golden, session, [&](const auto& schedule, bool one_by_one) {
-    return attention.run(fold, CausalOrFull(causal), schedule, {}, {}, keys_seen(one_by_one, causal, attention.keys()));
+    return attention.run(fold, CausalOrFull(causal), schedule, {}, {},
+                         attention.step_over(fold, keys_seen(one_by_one, causal, attention.keys())));
   });
 }
 

@@ -9,8 +9,9 @@ void run_case(Case& golden, Session& session) {
   const AttentionCase<S> attention(golden);
   const bool causal = golden.config.flag("causal");
   run_attention_forms(golden, session, [&](const auto& schedule, bool one_by_one) {
-    return attention.run(stepscan::SoftmaxWeights<S>(), CausalOrFull(causal), schedule, {}, {},
-                         keys_seen(one_by_one, causal, attention.keys()));
+    return attention.run(
+        stepscan::SoftmaxWeights<S>(), CausalOrFull(causal), schedule, {}, {},
+        attention.step_over(stepscan::SoftmaxWeights<S>(), keys_seen(one_by_one, causal, attention.keys())));
   });
 }
 

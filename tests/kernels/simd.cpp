@@ -94,6 +94,17 @@ TEMPLATE_TEST_CASE("max, min and clamp keep the NaN of their last argument", "[k
   CHECK(is_nan(clamp(nan, T(-1), T(1))));
 }
 
+TEMPLATE_TEST_CASE("sums of several registers, side by side", "[kernels][simd]", float, double) {
+  using T = TestType;
+  constexpr Index width = simd_width<T>;
+  std::vector<Simd<T>> x;
+  for (Index i = 0; i < width; ++i) x.push_back(load(counting<T>(width, static_cast<T>(10 * i)).data()));
+  const std::vector<T> sums = lanes_of<T>(sum_each(x.data()));
+  for (Index i = 0; i < width; ++i) {
+    CHECK(sums[static_cast<std::size_t>(i)] == static_cast<T>(width * 10 * i + width * (width - 1) / 2));
+  }
+}
+
 TEMPLATE_TEST_CASE("bits of lanes", "[kernels][simd]", float, double) {
   using T = TestType;
   using U = detail::BitsOf<T>;

@@ -1,3 +1,4 @@
+#include <limits>
 #include <stepscan/kernels/tiling.hpp>
 #include <support/catch.hpp>
 
@@ -82,4 +83,10 @@ TEST_CASE("runs and chunks of a matrix state follow its size", "[kernels][tiling
   STATIC_REQUIRE(solve_delta_vectors(of_16_registers) == 2);
   STATIC_REQUIRE(solve_delta_vectors(of_32_registers) == 4);
   CHECK(solve_delta_vectors({.vector_registers = 8}) == 1);
+  constexpr Index never = std::numeric_limits<Index>::max();
+  STATIC_REQUIRE(solve_shortest_groups(64, 64, 8) == 16);
+  STATIC_REQUIRE(solve_shortest_groups(128, 128, 8) == 8);
+  STATIC_REQUIRE(solve_shortest_groups(16, 64, 8) == never);
+  STATIC_REQUIRE(solve_shortest_pairs(64, 64, 8) == 8);
+  STATIC_REQUIRE(solve_shortest_pairs(128, 128, 8) == 4);
 }

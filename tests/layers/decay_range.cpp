@@ -41,7 +41,7 @@ double difference_of_forms(const L& layer, const Sequence<float>& x) {
   const Sequence<float> expected = scanned(layer, x, Recurrent{});
   double most = 1e-6;
   for (const float value : expected) most = std::max(most, static_cast<double>(std::abs(value)));
-  return std::max({distance(expected, expected), distance(scanned(layer, x, Chunked<>{}), expected),
+  return std::max({distance(expected, expected), distance(scanned(layer, x, Chunked<32>{}), expected),
                    distance(scanned(layer, x, Parallel<>{}), expected)}) /
          most;
 }

@@ -116,7 +116,7 @@ TEST_CASE("decay attention: decays from exp(-100) to 1 stay finite over 100,000 
     // A decay of exactly 1 leaves the rounding of sums of some hundreds; one next to 1 would round the same way every
     // time.
     state.fill(0);
-    decay_attention_scan(op, {state.data()}, SequenceView<float>(y), {0, parallel}, false, workspace);
+    decay_attention_scan(op, {state.data()}, SequenceView<float>(y), {32, parallel}, false, workspace);
     CHECK(distance(y, reference) < 0.05);  // infinite if not finite
   }
 }
@@ -135,7 +135,7 @@ TEST_CASE("decay attention: constant gates are retention, and mLSTM with small i
     op.k = k;
     op.v = v;
     Sequence<double> y(1, time, 8), state(2, 5, 4), normaliser(1, 2, 5), maximum(1, 1, 2);
-    decay_attention_scan(op, {state.data(), normaliser.data(), maximum.data()}, SequenceView<double>(y), {}, false,
+    decay_attention_scan(op, {state.data(), normaliser.data(), maximum.data()}, SequenceView<double>(y), {32}, false,
                          workspace);
     return y;
   };

@@ -5,9 +5,11 @@
 #include <stepscan/train/accumulation.hpp>
 #include <stepscan/train/clipping.hpp>
 #include <stepscan/train/exponential_average.hpp>
+#include <stepscan/train/gradient_check.hpp>
 #include <stepscan/train/optimizers.hpp>
 #include <stepscan/train/schedules.hpp>
 #include <stepscan/train/truncated_backpropagation.hpp>
+#include <stepscan/train/weight_dropout.hpp>
 #include <support/catch.hpp>
 #include <support/sequences.hpp>
 
@@ -183,6 +185,40 @@ TEST_CASE("truncated back-propagation: one window is the whole, more cut the gra
     CHECK(distance(numbers(gradient), numbers(expected)) < 1e-14);
     CHECK(numbers(state) == numbers(by_hand));
   }
+}
+
+TEST_CASE("weight dropout: recurrent weights alone, and the gradient through the mask", "[train]") {
+  const Model model = some_model();
+  const auto x = testing::random_sequence<double>(2, 6, 3, 1);
+  const auto classes = random_classes(2, 6);
+  const auto dropped = [](const Model& m) {
+    Model copy = m;
+    drop_weights(copy, 0.4, 7, 3);
+    return copy;
+  };
+  const auto value = [&](const Model& m) {
+    auto state = m.initial_state(2);
+    Sequence<double> y(2, 6, 5);
+    dropped(m).scan(state, x, y);
+    return CrossEntropy<double>{}.sum(y, classes, {}).sum;
+  };
+  const auto& before = std::get<0>(model.layers);
+  const auto after = std::get<0>(dropped(model).layers);
+  CHECK(after.weight_ih == before.weight_ih);
+  int zeros = 0;
+  for (Index i = 0; i < before.weight_hh.size(); ++i) {
+    zeros += after.weight_hh[i] == 0 ? 1 : 0;
+    CHECK((after.weight_hh[i] == 0 || after.weight_hh[i] == Approx(before.weight_hh[i] / 0.6)));
+  }
+  CHECK((zeros > 0 && zeros < before.weight_hh.size()));
+  Model gradient;
+  auto state = model.initial_state(2);
+  add_gradient(dropped(model), state, x, classes, 1, gradient);
+  drop_weights(gradient, 0.4, 7, 3);
+  const GradientReport report = check_gradient(model, gradient, value);
+  CAPTURE(report.text());
+  CHECK(report.error < 1e-8);
+  CHECK_THROWS_AS(drop_weights(gradient, 1.0, 7, 3), ArgumentError);
 }
 
 TEST_CASE("training: a few steps of AdamW on one batch bring the loss down", "[train]") {

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <initializer_list>
+#include <optional>
 #include <stepscan/core/config.hpp>
 #include <string>
 
@@ -57,6 +58,22 @@ template <class E>
   std::fprintf(stderr, "stepscan: %s\n", E(message).what());
   std::abort();
 #endif
+}
+
+/// The message of the E that the action throws, or nothing when it throws none: for those who can go on without it. In
+/// a build without exceptions the error ends the program as ever.
+template <class E, class Action>
+[[nodiscard]] std::optional<std::string> failure_of(Action&& action) {
+#if defined(__cpp_exceptions)
+  try {
+    action();
+  } catch (const E& error) {
+    return error.what();
+  }
+#else
+  action();
+#endif
+  return std::nullopt;
 }
 
 /// "[2, 3, 4]", for messages.

@@ -44,23 +44,46 @@ class Random {
   }
 
   /// The 32 random bits of draws 4 i, ..., 4 i + 3, whatever was drawn before.
-  [[nodiscard]] constexpr std::array<std::uint32_t, 4> block(std::uint64_t i) const noexcept {
-    std::uint32_t c0 = low(i), c1 = high(i), c2 = low(stream_), c3 = high(stream_);
+  [[nodiscard]] constexpr std::array<std::uint32_t, 4> block(std::uint64_t i) const noexcept { return blocks<1>(i); }
+
+  /// Blocks i, ..., i + N - 1 side by side: draw j of block i + k stands at j N + k. The loops over k become vectors,
+  /// unless the compiler unrolls them before it looks.
+  template <std::size_t N>
+  [[nodiscard]] constexpr std::array<std::uint32_t, 4 * N> blocks(std::uint64_t i) const noexcept {
+    std::array<std::uint32_t, N> c0{}, c1{}, c2{}, c3{}, high0{}, high1{}, low0{}, low1{};
+    for (std::size_t k = 0; k < N; ++k) {
+      c0[k] = low(i + k);
+      c1[k] = high(i + k);
+      c2[k] = low(stream_);
+      c3[k] = high(stream_);
+    }
     std::uint32_t k0 = low(seed_), k1 = high(seed_);
     for (int round = 0; round < 10; ++round) {
-      const std::uint64_t p0 = std::uint64_t{0xD2511F53U} * c0;
-      const std::uint64_t p1 = std::uint64_t{0xCD9E8D57U} * c2;
-      c0 = high(p1) ^ c1 ^ k0;
-      c1 = low(p1);
-      c2 = high(p0) ^ c3 ^ k1;
-      c3 = low(p0);
+      multiply(0xD2511F53U, c0, high0, low0);
+      multiply(0xCD9E8D57U, c2, high1, low1);
+#pragma GCC unroll 1
+      for (std::size_t k = 0; k < N; ++k) {
+        c0[k] = high1[k] ^ c1[k] ^ k0;
+        c1[k] = low1[k];
+        c2[k] = high0[k] ^ c3[k] ^ k1;
+        c3[k] = low0[k];
+      }
       k0 += 0x9E3779B9U;
       k1 += 0xBB67AE85U;
     }
-    return {c0, c1, c2, c3};
+    std::array<std::uint32_t, 4 * N> draws{};
+    for (std::size_t k = 0; k < N; ++k) {
+      draws[k] = c0[k];
+      draws[N + k] = c1[k];
+      draws[2 * N + k] = c2[k];
+      draws[3 * N + k] = c3[k];
+    }
+    return draws;
   }
 
-  /// Which draw comes next, and a jump to it: what a checkpoint saves and restores.
+  [[nodiscard]] constexpr std::uint64_t seed() const noexcept { return seed_; }
+  [[nodiscard]] constexpr std::uint64_t stream() const noexcept { return stream_; }
+  /// Which draw comes next, and a jump to it: with seed and stream what a checkpoint saves and restores.
   [[nodiscard]] constexpr std::uint64_t position() const noexcept { return position_; }
   constexpr void seek(std::uint64_t position) noexcept {
     position_ = position;
@@ -70,6 +93,17 @@ class Random {
  private:
   static constexpr std::uint32_t low(std::uint64_t x) noexcept { return static_cast<std::uint32_t>(x); }
   static constexpr std::uint32_t high(std::uint64_t x) noexcept { return static_cast<std::uint32_t>(x >> 32); }
+
+  /// Both halves of factor * x.
+  template <std::size_t N>
+  static constexpr void multiply(std::uint32_t factor, const std::array<std::uint32_t, N>& x,
+                                 std::array<std::uint32_t, N>& upper, std::array<std::uint32_t, N>& lower) noexcept {
+#pragma GCC unroll 1
+    for (std::size_t k = 0; k < N; ++k) {
+      upper[k] = high(std::uint64_t{factor} * x[k]);
+      lower[k] = factor * x[k];
+    }
+  }
 
   std::uint64_t seed_;
   std::uint64_t stream_;

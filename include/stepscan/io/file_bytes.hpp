@@ -16,6 +16,7 @@
 #include <system_error>
 
 #if __has_include(<unistd.h>)
+#include <fcntl.h>
 #include <unistd.h>
 #endif
 
@@ -84,6 +85,16 @@ using OpenFile = std::unique_ptr<std::FILE, CloseFile>;
 #endif
 }
 
+/// Sees to it that a file's new name in this folder outlives a power failure, where the system can tell.
+inline void sync_folder([[maybe_unused]] const std::filesystem::path& folder) noexcept {
+#if __has_include(<unistd.h>)
+  const int handle = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY);
+  if (handle < 0) return;
+  static_cast<void>(::fsync(handle));
+  static_cast<void>(::close(handle));
+#endif
+}
+
 /// Writes the pieces one after another. The file of that name is the old one until all is on disk, then the new one:
 /// no failure leaves half a file. Throws FileError when writing fails.
 inline void write_file(const std::filesystem::path& path, std::span<const std::span<const std::byte>> pieces) {
@@ -97,6 +108,7 @@ inline void write_file(const std::filesystem::path& path, std::span<const std::s
   if (reason.empty()) {
     std::filesystem::rename(partial, path, error);
     if (error) reason = error.message();
+    sync_folder(path.parent_path());
   }
   if (!reason.empty()) {
     std::filesystem::remove(partial, error);

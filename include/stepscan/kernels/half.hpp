@@ -1,6 +1,7 @@
 #pragma once
 
 #include <bit>
+#include <concepts>
 #include <cstdint>
 #include <stepscan/kernels/simd.hpp>
 
@@ -133,6 +134,37 @@ template <class Stored>
 [[nodiscard]] inline Simd<float> load_as_float_n(const Half* p, Index n) noexcept { return detail::convert_each(p, n); }
 [[nodiscard]] inline Simd<float> load_as_float_n(const BFloat16* p, Index n) noexcept {
   return detail::convert_each(p, n);
+}
+
+/// What numbers of S can be kept as: themselves, or float in 16 bits.
+template <class T, class S>
+concept StoredFor = std::same_as<T, S> ||
+    (std::same_as<S, float> && (std::same_as<T, Half> || std::same_as<T, BFloat16>));
+
+/// A register of S from numbers as they are kept.
+template <class S, StoredFor<S> Stored>
+[[nodiscard, gnu::always_inline]] inline Simd<S> load_stored(const Stored* p) noexcept {
+  if constexpr (std::same_as<S, Stored>) {
+    return load(p);
+  } else {
+    return load_as_float(p);
+  }
+}
+
+/// The first n lanes of one, and zero in the others.
+template <class S, StoredFor<S> Stored>
+[[nodiscard]] inline Simd<S> load_stored_n(const Stored* p, Index n) noexcept {
+  if constexpr (std::same_as<S, Stored>) {
+    return load_n(p, n);
+  } else {
+    return load_as_float_n(p, n);
+  }
+}
+
+/// Numbers from one type into another, rounded to nearest where it is narrower.
+template <class From, class To>
+void convert_row(const From* from, Index n, To* to) noexcept {
+  for (Index i = 0; i < n; ++i) to[i] = static_cast<To>(from[i]);
 }
 
 }  // namespace stepscan::inline STEPSCAN_ISA

@@ -21,13 +21,7 @@ struct PanelFormat {
   static constexpr Index position(Index row) noexcept { return row; }
 
   [[gnu::always_inline]] static void load_column(const Stored* column, Simd<S>* weights) noexcept {
-    for (int v = 0; v < product_tile.vectors; ++v) {
-      if constexpr (std::same_as<S, Stored>) {
-        weights[v] = load(column + v * simd_width<S>);
-      } else {
-        weights[v] = load_as_float(column + v * simd_width<S>);
-      }
-    }
+    for (int v = 0; v < product_tile.vectors; ++v) weights[v] = load_stored<S>(column + v * simd_width<S>);
   }
 };
 

@@ -68,6 +68,10 @@ concept HasX86Sum = requires(V a) {
   x86::sum(a.data);
 };
 template <class V>
+concept HasX86SumEach = requires(V a) {
+  x86::sum_each(&a.data);
+};
+template <class V>
 concept HasX86Shift = requires(V a) {
   x86::shift_left<1>(a.data, x86::LaneBytes<4>());
 };
@@ -298,6 +302,23 @@ template <int Count, SimdRegister V>
 /// Sum of all lanes. The order of additions depends on the instruction set.
 [[nodiscard, gnu::always_inline]] inline float sum(Simd<float> x) noexcept { return detail::generic::sum(x); }
 [[nodiscard, gnu::always_inline]] inline double sum(Simd<double> x) noexcept { return detail::generic::sum(x); }
+
+/// Lane i is the sum of all lanes of x[i], of as many registers as one has lanes.
+template <SimdRegister V>
+[[nodiscard, gnu::always_inline]] inline V sum_each(const V* x) noexcept {
+  using T = typename V::value_type;
+  constexpr int count = static_cast<int>(V::size);
+  if constexpr (detail::HasX86SumEach<V>) {
+    decltype(V::data) registers[count];
+#pragma GCC unroll 16
+    for (int i = 0; i < count; ++i) registers[i] = x[i].data;
+    return V(detail::x86::sum_each(registers));
+  } else {
+    alignas(sizeof(V)) T sums[count];
+    for (int i = 0; i < count; ++i) sums[i] = sum(x[i]);
+    return V::load_aligned(sums);
+  }
+}
 
 /// The sign bit of each lane, alone: +0 or -0.
 template <SimdRegister V>

@@ -25,6 +25,7 @@ void load_n(NoRegister);
 void store_n(NoRegister);
 void sqrt(NoRegister);
 void sum(NoRegister);
+void sum_each(NoRegister);
 void transpose_block(NoRegister);
 template <int Count>
 void first_lanes(NoRegister);
@@ -138,6 +139,17 @@ alignas(64) inline constexpr std::int32_t lane_mask[16] = {-1, -1, -1, -1, -1, -
   }
 }
 
+/// The sums of 8 registers of 8 floats, and of 4 of 4 doubles, side by side.
+[[gnu::always_inline]] inline __m256 sum_each(const __m256* x) noexcept {
+  const __m256 low = _mm256_hadd_ps(_mm256_hadd_ps(x[0], x[1]), _mm256_hadd_ps(x[2], x[3]));
+  const __m256 high = _mm256_hadd_ps(_mm256_hadd_ps(x[4], x[5]), _mm256_hadd_ps(x[6], x[7]));
+  return _mm256_add_ps(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31));
+}
+[[gnu::always_inline]] inline __m256d sum_each(const __m256d* x) noexcept {
+  const __m256d low = _mm256_hadd_pd(x[0], x[1]), high = _mm256_hadd_pd(x[2], x[3]);
+  return _mm256_add_pd(_mm256_permute2f128_pd(low, high, 0x20), _mm256_permute2f128_pd(low, high, 0x31));
+}
+
 /// The first Count lanes of a, the others of b.
 template <int Count>
 [[gnu::always_inline]] inline __m256 first_lanes(__m256 a, __m256 b) noexcept {
@@ -207,6 +219,19 @@ template <int Count>
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+/// The sums of 16 registers of 16 floats.
+[[gnu::always_inline]] inline __m512 sum_each(const __m512* x) noexcept {
+  __m256 halves[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) {
+    const __m512d both = _mm512_castps_pd(x[i]);
+    halves[i] = _mm256_add_ps(_mm256_castpd_ps(_mm512_maskz_extractf64x4_pd(all_8, both, 0)),
+                              _mm256_castpd_ps(_mm512_maskz_extractf64x4_pd(all_8, both, 1)));
+  }
+  const __m512d low = _mm512_castpd256_pd512(_mm256_castps_pd(sum_each(halves)));
+  return _mm512_castpd_ps(_mm512_maskz_insertf64x4(all_8, low, _mm256_castps_pd(sum_each(halves + 8)), 1));
 }
 
 [[gnu::always_inline]] inline __mmask16 first_16(int n) noexcept {

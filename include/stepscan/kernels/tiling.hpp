@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <stepscan/core/config.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
@@ -101,6 +102,24 @@ inline constexpr ProductTile state_tile = solve_state_tile(target_machine);
   Index tokens = 32;
   while (tokens > 8 && tokens * bytes_per_token > machine.l2_bytes / 4) tokens /= 2;
   return tokens;
+}
+
+/// From how many tokens on a run past a state [keys, values] is faster in groups of four than token after token; the
+/// largest number where it never is. In vector operations a token, measured on AVX2 at 16 x 64 to 128 x 128 and
+/// rounded:
+///   3/4 keys * value_vectors                          saved on the state
+///   12 value_vectors + 14 key_vectors + 70            spent on decaying queries and keys, scores, their product with
+///   values
+[[nodiscard]] constexpr Index solve_shortest_groups(Index keys, Index values, Index lanes) {
+  const Index key_vectors = (keys + lanes - 1) / lanes, value_vectors = (values + lanes - 1) / lanes;
+  const Index saved = 3 * keys * value_vectors / 4, spent = 12 * value_vectors + 14 * key_vectors + 70;
+  if (saved <= spent) return std::numeric_limits<Index>::max();
+  return saved > 2 * spent ? 8 : 16;
+}
+
+/// The same of the delta rule's pairs, which save a quarter of the state's operations.
+[[nodiscard]] constexpr Index solve_shortest_pairs(Index keys, Index values, Index lanes) {
+  return keys * values / lanes >= 1024 ? 4 : 8;
 }
 
 /// How many SIMD vectors of a state's columns pairs of the delta rule's tokens pass at once: as many as fit beside a

@@ -8,9 +8,11 @@ namespace stepscan::inline STEPSCAN_ISA {
 ///   y_t = sum_j p_tj v_j,   p_t = softmax over the tokens j that are kept of scale q_t.k_j - slope_h (t - j)
 /// x = [q | k | v], heads and cache as AttentionLayer says. The slopes are no parameters. t and j count all tokens that
 /// came in, whether they are kept or not.
-template <Scalar S, Index Heads, Index KvHeads, Index KeyDim, Index ValueDim, class Default = Chunked<>>
-class AlibiAttentionScan : public AttentionLayer<AlibiAttentionScan<S, Heads, KvHeads, KeyDim, ValueDim, Default>, S,
-                                                 Heads, KvHeads, KeyDim, ValueDim, Default> {
+template <Scalar S, Index Heads, Index KvHeads, Index KeyDim, Index ValueDim, class Default = Chunked<>,
+          StoredFor<S> Stored = S>
+class AlibiAttentionScan
+    : public AttentionLayer<AlibiAttentionScan<S, Heads, KvHeads, KeyDim, ValueDim, Default, Stored>, S, Heads, KvHeads,
+                            KeyDim, ValueDim, Default, Stored> {
  public:
   static constexpr const char* name = "AlibiAttentionScan";
 

@@ -1,74 +1,13 @@
 #pragma once
 
 #include <cmath>
-#include <cstdint>
 #include <stepscan/layers/combinator.hpp>
+#include <stepscan/layers/key_value_cache.hpp>
 #include <stepscan/layers/layer.hpp>
 #include <stepscan/layers/schedule.hpp>
-#include <stepscan/ops/attention_step.hpp>
+#include <stepscan/ops/pattern_step.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
-
-/// The keys and values that queries still see: k [batch, capacity, kv_heads, key_dim], v [batch, capacity, kv_heads,
-/// value_dim], and how many tokens came in, length [batch]. The first `sinks` tokens stay where they are;
-/// behind them lies a ring of the latest ones: token p stands in row p, or sinks + (p - sinks) mod (capacity - sinks).
-template <Scalar S, Index KvHeads, Index KeyDim, Index ValueDim>
-struct KeyValueCache {
-  Tensor<S, Dynamic, Dynamic, KvHeads, KeyDim> keys;
-  Tensor<S, Dynamic, Dynamic, KvHeads, ValueDim> values;
-  Tensor<std::int64_t, Dynamic> length;
-  Scratch<S> scratch;  ///< of one step
-  static constexpr auto fields() {
-    return std::tuple{Field{"k", &KeyValueCache::keys}, Field{"v", &KeyValueCache::values},
-                      Field{"length", &KeyValueCache::length}};
-  }
-
-  KeyValueCache() = default;
-  KeyValueCache(Index batch, Index capacity, const AttentionSizes& n)
-      : keys(batch, capacity, n.kv_heads, n.key_dim),
-        values(batch, capacity, n.kv_heads, n.value_dim),
-        length(batch),
-        scratch(detail::attention_step_size(n)) {}
-
-  [[nodiscard]] Index capacity() const noexcept { return keys.extent(1); }
-  [[nodiscard]] static Index row_of(Index token, Index sinks, Index capacity) noexcept {
-    return token < sinks ? token : sinks + (token - sinks) % (capacity - sinks);
-  }
-  /// Tokens that are kept of a batch member.
-  [[nodiscard]] Index kept(Index b) const noexcept { return std::min(static_cast<Index>(length[b]), capacity()); }
-  /// The row of the i-th of them, in the order of time.
-  [[nodiscard]] Index kept_row(Index b, Index i, Index sinks) const noexcept {
-    const Index seen = static_cast<Index>(length[b]);
-    return i < sinks || seen <= capacity() ? i : row_of(i + seen - capacity(), sinks, capacity());
-  }
-
-  [[nodiscard]] S* key(Index b, Index row) noexcept { return row_in(keys, b, row); }
-  [[nodiscard]] S* value(Index b, Index row) noexcept { return row_in(values, b, row); }
-  [[nodiscard]] const S* key(Index b, Index row) const noexcept { return row_in(keys, b, row); }
-  [[nodiscard]] const S* value(Index b, Index row) const noexcept { return row_in(values, b, row); }
-  [[nodiscard]] Index key_size() const noexcept { return keys.extent(2) * keys.extent(3); }
-  [[nodiscard]] Index value_size() const noexcept { return values.extent(2) * values.extent(3); }
-
-  /// How far rows lie behind the last token that came in.
-  [[nodiscard]] KeyRuns runs(Index b, Index sinks) const noexcept {
-    const Index last = static_cast<Index>(length[b]) - 1, row = row_of(last, sinks, capacity());
-    return {{{sinks, last}, {row + 1, row}, {capacity(), row + capacity() - sinks}}};
-  }
-
-  /// Keeps one token, in the place of one that is no longer seen.
-  void append(Index b, Index sinks, const S* new_key, const S* new_value) noexcept {
-    const Index row = row_of(static_cast<Index>(length[b]), sinks, capacity());
-    std::copy_n(new_key, key_size(), key(b, row));
-    std::copy_n(new_value, value_size(), value(b, row));
-    ++length[b];
-  }
-
- private:
-  template <class T>
-  static auto row_in(T& tensor, Index b, Index row) noexcept {
-    return tensor.data() + (b * tensor.extent(1) + row) * tensor.extent(2) * tensor.extent(3);
-  }
-};
 
 namespace detail {
 
@@ -92,9 +31,15 @@ using CachePattern = patterns::And<patterns::Causal, patterns::Or<patterns::Wind
 /// sequence exceeds, or let `reserve` make room between two calls. Every form computes the same function, whatever lies
 /// in the cache before.
 ///
+/// Keys and values are kept as `Stored`: S, or Half or BFloat16 where S is float, for steps that read half the bytes.
+/// Attention is then to the rounded ones in every form and at every token, the latest too (relative rounding 2^-12 and
+/// 2^-9; arithmetic stays in float). Such a layer is not trained; its parameters are named as those of one that is.
+///
 /// Self provides fold() (ops/attention_fold.hpp), and may provide attention_start() (AttentionStart) with
-/// start_cotangents(), and attention_slopes() (ops/distance_bias.hpp).
-template <class Self, Scalar S, Index Heads, Index KvHeads, Index KeyDim, Index ValueDim, class Default>
+/// start_cotangents(), attention_slopes() (ops/distance_bias.hpp), and key_pattern, a KeyPattern over all tokens of
+/// which only what is kept is seen.
+template <class Self, Scalar S, Index Heads, Index KvHeads, Index KeyDim, Index ValueDim, class Default,
+          StoredFor<S> Stored = S>
 class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvHeads, KeyDim, ValueDim),
                                     static_product(Heads, ValueDim)> {
   static_assert(Heads == Dynamic || KvHeads == Dynamic || (KvHeads > 0 && Heads % KvHeads == 0),
@@ -105,7 +50,8 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
   static constexpr Index receptive_field = Dynamic;
   static constexpr Index Inputs = detail::attention_inputs(Heads, KvHeads, KeyDim, ValueDim);
   static constexpr Index Outputs = static_product(Heads, ValueDim);
-  using State = KeyValueCache<S, KvHeads, KeyDim, ValueDim>;
+  using stored_type = Stored;
+  using State = KeyValueCache<S, KvHeads, KeyDim, ValueDim, Stored>;
   using DefaultForm = Default;
   using Forms = std::tuple<Recurrent, Chunked<>, Parallel<>>;
   /// Long blocks: every one packs all that is kept.
@@ -129,8 +75,8 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
   [[nodiscard]] State initial_state(Index batch) const { return State(batch, capacity_, sizes()); }
 
   /// A state that keeps `capacity` tokens and holds what the given one holds, its length counting from there. Throws
-  /// ArgumentError when that is less than the state's own, or when logits depend on the distance of sinks and tokens
-  /// between them and the others are gone.
+  /// ArgumentError when that is less than the state's own, or tokens are gone and a pattern counts them, or logits
+  /// depend on how far the sinks are.
   [[nodiscard]] State reserve(const State& state, Index capacity) const {
     if (capacity < state.capacity()) {
       fail<ArgumentError>(std::string(Self::name) + ": expected to reserve at least " +
@@ -138,13 +84,13 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
     }
     State larger(state.length.size(), capacity, sizes());
     for (Index b = 0; b < state.length.size(); ++b) {
-      if (distance().slopes != nullptr && sinks_ > 0 && state.length[b] > state.capacity()) {
+      const KeptTokens kept = state.kept(b, sinks_);
+      if (kept.gone() > 0 && (has_key_pattern() || (distance().slopes != nullptr && sinks_ > 0))) {
         fail<ArgumentError>(std::string(Self::name) + ": expected a state with all its tokens, found " +
-                            std::to_string(state.capacity()) + " of " + std::to_string(state.length[b]));
+                            std::to_string(kept.count()) + " of " + std::to_string(kept.seen));
       }
-      for (Index i = 0; i < state.kept(b); ++i) {
-        const Index from = state.kept_row(b, i, sinks_);
-        larger.append(b, sinks_, state.key(b, from), state.value(b, from));
+      for (Index i = 0; i < kept.count(); ++i) {
+        larger.append(b, sinks_, state.key(b, kept.row(i)), state.value(b, kept.row(i)));
       }
     }
     return larger;
@@ -164,8 +110,8 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
     return x.middle_features((heads_ + kv_heads_) * key_dim_, Extent<Dynamic>(kv_heads_ * value_dim_));
   }
 
-  /// Kept and new keys one behind the other, in the workspace unless nothing is kept, and the queries' places among
-  /// them.
+  /// Kept and new keys one behind the other, as they are kept, and the queries' places among them: in the workspace
+  /// unless nothing is kept and nothing rounded.
   [[nodiscard]] AttentionInputs<S> gathered(const State& state, const SequenceView<const S>& x,
                                             Workspace& workspace) const {
     AttentionInputs<S> in{sizes(), scale, queries(x), {}, {}, start()};
@@ -174,15 +120,17 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
     Index* const gaps = workspace.template take<Index>(x.batch);
     Index most = 0;
     for (Index b = 0; b < x.batch; ++b) {
-      positions[b] = state.kept(b);
-      gaps[b] = static_cast<Index>(state.length[b]) - positions[b];
+      const KeptTokens kept = state.kept(b, sinks_);
+      positions[b] = kept.count();
+      gaps[b] = kept.gone();
       lengths[b] = positions[b] + x.length(b);
       most = std::max(most, lengths[b]);
     }
     in.positions = positions;
     in.distance = distance();
     in.distance.gaps = gaps;
-    if (std::all_of(positions, positions + x.batch, [](Index kept) { return kept == 0; })) {
+    const bool none = std::all_of(positions, positions + x.batch, [](Index kept) { return kept == 0; });
+    if (none && std::same_as<S, Stored>) {
       in.k = keys(x);
       in.v = values(x);
       return in;
@@ -191,9 +139,12 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
       const Index size = added.features;
       SequenceView<S> all(workspace.template take<S>(x.batch * most * size), x.batch, most, size);
       for (Index b = 0; b < x.batch; ++b) {
-        for (Index i = 0; i < positions[b]; ++i)
-          std::copy_n(row(b, state.kept_row(b, i, sinks_)), size, all.token(b, i));
-        for (Index t = 0; t < x.length(b); ++t) std::copy_n(added.token(b, t), size, all.token(b, positions[b] + t));
+        const KeptTokens kept = state.kept(b, sinks_);
+        for (Index i = 0; i < positions[b]; ++i) convert_row(row(b, kept.row(i)), size, all.token(b, i));
+        for (Index t = 0; t < x.length(b); ++t) {
+          S* const to = all.token(b, positions[b] + t);
+          for (Index i = 0; i < size; ++i) to[i] = static_cast<S>(static_cast<Stored>(added.token(b, t)[i]));
+        }
       }
       all.lengths = lengths;
       return all;
@@ -202,10 +153,16 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
     in.v = join(values(x), [&](Index b, Index row) { return state.value(b, row); });
     return in;
   }
-  /// What queries see of gathered keys.
-  [[nodiscard]] detail::CachePattern pattern(const State& state) const noexcept {
+  /// What queries see of gathered keys; it looks at the state's length.
+  [[nodiscard]] auto pattern(const State& state) const noexcept {
     using namespace patterns;
-    return detail::CachePattern(Causal(), Or(Window<>(state.capacity() - sinks_), Sinks<>(sinks_)));
+    const detail::CachePattern kept(Causal(), Or(Window<>(state.capacity() - sinks_), Sinks<>(sinks_)));
+    if constexpr (has_key_pattern()) {
+      using Pattern = std::remove_cvref_t<decltype(self().key_pattern)>;
+      return And(kept, OfKept<Pattern>{self().key_pattern, state.length.data(), state.capacity(), sinks_});
+    } else {
+      return kept;
+    }
   }
 
   /// A scan that keeps the rows for a backward pass, if asked to.
@@ -267,12 +224,22 @@ class AttentionLayer : public Layer<Self, S, detail::attention_inputs(Heads, KvH
     state.append(b, sinks_, key, key + kv_heads_ * key_dim_);
   }
 
+  [[nodiscard]] static constexpr bool has_key_pattern() noexcept {
+    return requires(const Self& layer) { layer.key_pattern; };
+  }
+
   void advance(State& state, Index b, const S* token, S* y, S* scratch) const noexcept {
     append(state, b, token);
     AttentionInputs<S> in{sizes(), scale, {}, {}, {}, start()};
     in.distance = distance();
     in.distance.runs = state.runs(b, sinks_);
-    attention_step(self().fold(), in, token, state.key(b, 0), state.value(b, 0), state.kept(b), y, scratch);
+    const KeptTokens kept = state.kept(b, sinks_);
+    if constexpr (has_key_pattern()) {
+      pattern_step(self().fold(), self().key_pattern, kept, b, in, token, state.key(b, 0), state.value(b, 0), y,
+                   scratch);
+    } else {
+      attention_step(self().fold(), in, token, state.key(b, 0), state.value(b, 0), kept.count(), y, scratch);
+    }
   }
 
   void run_step(State& state, MatrixView<const S, Dynamic, Inputs> x,

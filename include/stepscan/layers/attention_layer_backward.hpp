@@ -12,6 +12,9 @@ template <class L>
 requires(L::attends_to_cache) struct Training<L> {
   using S = typename L::scalar_type;
   using State = typename L::State;
+  static_assert(std::same_as<S, typename L::stored_type>,
+                "stepscan: keys and values kept in 16 bits are not trained; train the layer that keeps them as they "
+                "are, whose parameters have the same names");
   using Sequences = Tensor<S, Dynamic, Dynamic, Dynamic>;
 
   struct Tape {
@@ -67,19 +70,18 @@ requires(L::attends_to_cache) struct Training<L> {
   template <class Row>
   static void scatter(const Tape& tape, Index b, Index sinks, const SequenceView<S>& d, const SequenceView<S>& dx,
                       Index size, Row&& row) {
-    const Index before = static_cast<Index>(tape.start.length[b]), kept = tape.start.kept(b),
-                capacity = tape.start.capacity();
-    const Index added = tape.x.length(b), end = before + added;
+    const KeptTokens before = tape.start.kept(b, sinks);
+    const Index kept = before.count(), added = tape.x.length(b), end = before.seen + added;
     for (Index t = 0; t < added; ++t) {
-      const Index token = before + t;
+      const Index token = before.seen + t;
       S* const to = dx.token(b, t);
       std::copy_n(d.token(b, kept + t), size, to);
-      if (token >= sinks && token < end - (capacity - sinks)) continue;
-      S* const place = row(State::row_of(token, sinks, capacity));
+      if (token >= sinks && token < end - (before.capacity - sinks)) continue;
+      S* const place = row(before.row_of(token));
       add(place, to, size);
       std::fill_n(place, size, S{0});
     }
-    for (Index i = 0; i < kept; ++i) add(d.token(b, i), row(tape.start.kept_row(b, i, sinks)), size);
+    for (Index i = 0; i < kept; ++i) add(d.token(b, i), row(before.row(i)), size);
   }
   static void add(const S* x, S* y, Index size) noexcept { add_rows<S>({x, 1, size}, {y, 1, size}); }
 };

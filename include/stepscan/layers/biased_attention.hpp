@@ -18,10 +18,10 @@ enum class AttentionBias {
 /// false one k_bias [1, KeyDim] and v_bias [1, ValueDim] for all heads. x = [q | k | v], heads and cache as
 /// AttentionLayer says.
 template <Scalar S, Index Heads, Index KvHeads, Index KeyDim, Index ValueDim, AttentionBias Kind, bool PerHead = true,
-          class Default = Chunked<>>
+          class Default = Chunked<>, StoredFor<S> Stored = S>
 class BiasedAttentionScan
-    : public AttentionLayer<BiasedAttentionScan<S, Heads, KvHeads, KeyDim, ValueDim, Kind, PerHead, Default>, S, Heads,
-                            KvHeads, KeyDim, ValueDim, Default> {
+    : public AttentionLayer<BiasedAttentionScan<S, Heads, KvHeads, KeyDim, ValueDim, Kind, PerHead, Default, Stored>, S,
+                            Heads, KvHeads, KeyDim, ValueDim, Default, Stored> {
   static constexpr Index Biases = PerHead ? Heads : 1;
   static constexpr bool has_key = Kind == AttentionBias::key || Kind == AttentionBias::key_value;
   static constexpr bool has_value = Kind == AttentionBias::value || Kind == AttentionBias::key_value;

@@ -116,8 +116,7 @@ void for_each_dropout(State& state, F&& f) {
 template <class State>
 void start_dropout(State& state, std::uint64_t seed, std::uint64_t step, Index first_member = 0) {
   detail::for_each_dropout(state, [&](std::uint64_t layer, Tensor<std::uint64_t, Dynamic, 3>& places) {
-    const auto bits = Random(seed, layer).block(0);
-    const std::uint64_t key = (std::uint64_t{bits[0]} << 32) | bits[1] | 1;
+    const std::uint64_t key = dropout_key(seed, layer);
     for (Index b = 0; b < places.extent(0); ++b) {
       places(b, 0) = key;
       places(b, 1) = (step << 32) + static_cast<std::uint64_t>(first_member + b);

@@ -31,6 +31,20 @@ struct Initialization {
 template <class L>
 using Tape = typename Training<L>::Tape;
 
+namespace detail {
+
+/// The texts of messages, out of the way of the layers and compiled once.
+[[nodiscard, gnu::cold, gnu::noinline]] inline std::string describe_layer(const char* name, Index inputs,
+                                                                          Index outputs) {
+  return std::string(name) + " [" + std::to_string(inputs) + " -> " + std::to_string(outputs) + "]";
+}
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_call(const std::string& layer, const char* what,
+                                                               Index expected, Index found) {
+  fail<ShapeError>(layer + ": expected " + what + " " + std::to_string(expected) + ", found " + std::to_string(found));
+}
+
+}  // namespace detail
+
 /// The face of every layer, over what it itself provides:
 ///
 ///   State, initial_state(batch)      where a sequence starts; a plain value
@@ -113,8 +127,7 @@ class Layer {
 
   /// "Lstm [4 -> 8]", for messages.
   [[nodiscard]] std::string description() const {
-    return std::string(Self::name) + " [" + std::to_string(self().input_size()) + " -> " +
-           std::to_string(self().output_size()) + "]";
+    return detail::describe_layer(Self::name, self().input_size(), self().output_size());
   }
 
   /// How many tokens come out when `time` tokens go in.
@@ -145,10 +158,7 @@ class Layer {
   template <class State>
   void check(State& state, const SequenceView<const S, Inputs>& x, const SequenceView<S, Outputs>& y) const {
     const auto require = [&](bool fits, const char* what, Index expected, Index found) {
-      if (!fits) {
-        fail<ShapeError>(description() + ": expected " + what + " " + std::to_string(expected) + ", found " +
-                         std::to_string(found));
-      }
+      if (!fits) detail::refuse_call(description(), what, expected, found);
     };
     require(x.features == self().input_size(), "input features", self().input_size(), x.features);
     require(y.features == self().output_size(), "output features", self().output_size(), y.features);

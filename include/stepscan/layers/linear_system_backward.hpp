@@ -9,7 +9,7 @@ namespace stepscan::inline STEPSCAN_ISA::detail {
 /// backward pass is that of the chunk operators, whatever form the forward pass had. A Pullback(layer, chunk, gradient,
 /// workspace) adds to the gradient when called as pullback(feature, cotangents of its operators, worker), and has
 ///   kernel(layer, dkernel, gradient, workspace)
-/// for the cotangent of the impulse responses, and finish() if it has something to do behind the last feature.
+/// for the cotangent of the impulse responses.
 template <class L, class Pullback>
 struct LinearSystemTraining {
   using S = typename L::scalar_type;
@@ -42,7 +42,6 @@ struct LinearSystemTraining {
     const Pullback pullback(layer, tape.chunk, gradient, workspace);
     linear_system_backward<S>(operators, tape.x, std::as_const(tape.start).view(), dy, dstate_start.view(), dx,
                               workspace, pullback);
-    if constexpr (requires { pullback.finish(); }) pullback.finish();
   }
 
   /// Adds to `gradient` what the cotangent of the layer's kernel [outputs, length] gives.

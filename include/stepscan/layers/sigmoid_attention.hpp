@@ -9,10 +9,11 @@ namespace stepscan::inline STEPSCAN_ISA {
 ///   y_t = sum_j a_tj v_j, or, normalised, that divided by (sum_j a_tj + eps)
 /// x = [q | k | v], heads and cache as AttentionLayer says. A bias of -log(tokens) keeps the sums near 1.
 template <Scalar S, Index Heads, Index KvHeads, Index KeyDim, Index ValueDim, Similarity Kind = Similarity::sigmoid,
-          bool Normalised = false, class Default = Chunked<>>
+          bool Normalised = false, class Default = Chunked<>, StoredFor<S> Stored = S>
 class SigmoidAttentionScan
-    : public AttentionLayer<SigmoidAttentionScan<S, Heads, KvHeads, KeyDim, ValueDim, Kind, Normalised, Default>, S,
-                            Heads, KvHeads, KeyDim, ValueDim, Default> {
+    : public AttentionLayer<
+          SigmoidAttentionScan<S, Heads, KvHeads, KeyDim, ValueDim, Kind, Normalised, Default, Stored>, S, Heads,
+          KvHeads, KeyDim, ValueDim, Default, Stored> {
  public:
   static constexpr const char* name = "SigmoidAttentionScan";
 

@@ -10,9 +10,11 @@ namespace stepscan::inline STEPSCAN_ISA {
 /// x = [q | k | v], heads and cache as AttentionLayer says; Heads = KvHeads is multi-head, KvHeads = 1 multi-query
 /// attention. Nothing of the size of time x time exists: a scan folds tiles of keys into blocks of queries (online
 /// softmax, FlashAttention, arXiv 2205.14135), and the backward pass works the weights out once more.
-template <Scalar S, Index Heads, Index KvHeads, Index KeyDim, Index ValueDim, class Default = Chunked<>>
-class SoftmaxAttentionScan : public AttentionLayer<SoftmaxAttentionScan<S, Heads, KvHeads, KeyDim, ValueDim, Default>,
-                                                   S, Heads, KvHeads, KeyDim, ValueDim, Default> {
+template <Scalar S, Index Heads, Index KvHeads, Index KeyDim, Index ValueDim, class Default = Chunked<>,
+          StoredFor<S> Stored = S>
+class SoftmaxAttentionScan
+    : public AttentionLayer<SoftmaxAttentionScan<S, Heads, KvHeads, KeyDim, ValueDim, Default, Stored>, S, Heads,
+                            KvHeads, KeyDim, ValueDim, Default, Stored> {
  public:
   static constexpr const char* name = "SoftmaxAttentionScan";
 

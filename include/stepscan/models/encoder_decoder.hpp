@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stepscan/layers/activation.hpp>
 #include <stepscan/layers/embedding.hpp>
+#include <stepscan/layers/linear.hpp>
 #include <stepscan/layers/pointer_attention.hpp>
 #include <stepscan/models/sequential.hpp>
 #include <vector>

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <bit>
 #include <stepscan/core/workspace.hpp>
 #include <stepscan/kernels/dot.hpp>
 #include <stepscan/kernels/small_product.hpp>
@@ -117,26 +116,22 @@ struct PackedKeys {
 
   /// to [columns, key_tile] = unit times the transpose of some rows.
   static void transpose_scaled(MatrixView<const S> rows, S unit, S* to) noexcept {
-    constexpr Index block = 8;
-    for (Index d = 0; d < rows.cols; d += block) {
-      const Index end = std::min(d + block, Index{rows.cols});
-      for (Index j = 0; j < rows.rows; ++j) {
-        for (Index e = d; e < end; ++e) to[e * key_tile + j] = unit * rows(j, e);
-      }
+    const MatrixView<S> columns(to, rows.cols, rows.rows, key_tile);
+    transpose<S>(rows, columns);
+    if (unit == S{1}) return;
+    for (Index d = 0; d < columns.rows; ++d) {
+      transform(columns.row(d), columns.row(d), Index{columns.cols}, [&](Simd<S> x) { return x * Simd<S>(unit); });
     }
   }
 };
 
-/// Hides the keys whose bits are not set: run by run of a row of logits.
+/// Hides the keys whose bits are not set.
 template <Scalar S>
 void hide_keys(std::uint64_t seen, S* row, Index count) noexcept {
-  std::uint64_t hidden = ~seen;
-  if (count < mask_keys) hidden &= (std::uint64_t{1} << count) - 1;
-  while (hidden != 0) {
-    const int first = std::countr_zero(hidden), run = std::countr_one(hidden >> first);
-    std::fill_n(row + first, run, -std::numeric_limits<S>::infinity());
-    hidden = first + run == mask_keys ? 0 : hidden >> (first + run) << (first + run);
-  }
+  const std::uint64_t hidden = patterns::bits_of({0, count}, 0) & ~seen;
+  patterns::for_each_run(hidden, [&](Index first, Index length) {
+    std::fill_n(row + first, length, -std::numeric_limits<S>::infinity());
+  });
 }
 
 /// Adds to a row of logits, in a fold's unit, what the keys get by their distance from a query, if anything.

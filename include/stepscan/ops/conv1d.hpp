@@ -146,15 +146,6 @@ void convolve_gathered(const Conv1dShape& s, const Stored* packed, const S* bias
 }
 
 template <Scalar S, class Stored>
-[[nodiscard]] Simd<S> load_tap(const Stored* p) noexcept {
-  if constexpr (std::same_as<S, Stored>) {
-    return load(p);
-  } else {
-    return load_as_float(p);
-  }
-}
-
-template <Scalar S, class Stored>
 void convolve_depthwise(const Conv1dShape& s, const Stored* packed, const S* bias, MatrixView<const S> x,
                         MatrixView<S> y) noexcept {
   for (Index r = 0; r < y.rows; ++r) {
@@ -164,7 +155,7 @@ void convolve_depthwise(const Conv1dShape& s, const Stored* packed, const S* bia
       for (Index k = 0; k < s.kernel; ++k) {
         const Index t = start + k * s.dilation;
         if (t < 0 || t >= x.rows) continue;
-        sum = fma(load_tap<S>(packed + k * depthwise_stride<S>(s) + c), lanes.load(x.row(t) + c), sum);
+        sum = fma(load_stored<S>(packed + k * depthwise_stride<S>(s) + c), lanes.load(x.row(t) + c), sum);
       }
       lanes.store(y.row(r) + c, sum);
     });

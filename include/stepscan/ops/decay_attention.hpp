@@ -53,6 +53,7 @@ struct DecayScan {
   DecayState<S> start;
   DecayCut cut;
   bool recurrent = false;
+  bool chooses = false;  ///< no chunk was asked for
   Index chunks = 1;
   S* scratch = nullptr;  ///< per worker
   S* slots = nullptr;    ///< parallel only: an element and a state per job
@@ -75,8 +76,8 @@ struct DecayScan {
     for_each(job, cut.chunk, [&](Index b, Index h, TokenRange tokens) { op.append(b, h, tokens, tiles, element); });
   }
 
-  /// Whether a sequence runs token after token: asked to, or too short for groups to pay.
-  [[nodiscard]] bool in_turn(Index s) const noexcept { return recurrent || length(s) < Attention::shortest; }
+  /// Whether a sequence runs token after token: asked to, or left the choice and too short for groups to pay.
+  [[nodiscard]] bool in_turn(Index s) const noexcept { return recurrent || (chooses && length(s) < op.shortest_run()); }
 
   void emit(const ScanJob& job, const DecayState<S>& state) const noexcept {
     for_each(job, cut.run, [&](Index b, Index h, TokenRange tokens) {
@@ -150,9 +151,10 @@ void decay_attention_scan(const Attention& op, const DecayState<S>& state, Seque
   const Index chunks = schedule.parallel ? chunk_count(y.time, cut.outer) : 1;
   ScanGrid grid{sequences, y.time, cut.outer, worker_count(sequences * chunks, work), Direction::forward};
   using Scan = detail::DecayScan<Attention>;
-  Scan scan{op, y, state, cut, recurrent, chunks, nullptr, nullptr, kept};
+  Scan scan{op, y, state, cut, recurrent, schedule.chunk == 0, chunks, nullptr, nullptr, kept};
   const Index all = worker_count(sequences * op.sizes.value_dim, work);
-  const Index bands = schedule.parallel || recurrent ? 1 : detail::DecayTeam<Scan>::bands_of(op, sequences, all);
+  const bool splits = !schedule.parallel && (!recurrent || Attention::splits_tokens);
+  const Index bands = !splits ? 1 : detail::DecayTeam<Scan>::bands_of(op, sequences, all);
   if (bands > 1) grid.workers = all;
   scan.scratch = workspace.take<S>(grid.workers * scan.scratch_size());
   if (chunks > 1) scan.slots = workspace.take<S>(sequences * chunks * (op.element_size() + op.state_size()));

@@ -216,7 +216,12 @@ struct DecayAttention {
     return DecayBand<S>::size(tokens) + padded_lanes<S>(tokens);
   }
   static constexpr Index narrowest_band = DecayBand<S>::narrowest;
-  static constexpr Index shortest = 4;
+  /// Whether columns can be split where tokens pass one after another.
+  static constexpr bool splits_tokens = true;
+  /// From how many tokens on groups pay.
+  [[nodiscard]] Index shortest_run() const noexcept {
+    return solve_shortest_groups(sizes.key_dim, sizes.value_dim, simd_width<S>);
+  }
   [[nodiscard]] Index run_size(Index tokens) const noexcept { return shared_size(tokens) + band_size(tokens); }
 
   void weigh_run(Index b, Index h, TokenRange tokens, S maximum, const DecayRun<S>& run) const noexcept {

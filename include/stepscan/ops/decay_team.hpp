@@ -6,6 +6,7 @@
 #include <stepscan/ops/decay_run.hpp>
 #include <stepscan/scan/decay.hpp>
 #include <stepscan/scan/executors.hpp>
+#include <type_traits>
 
 namespace stepscan::inline STEPSCAN_ISA::detail {
 
@@ -46,7 +47,7 @@ struct DecayTeam {
 
   void run() const noexcept {
     for (Index s = 0; s < grid.sequences; ++s) {
-      if (scan.in_turn(s) && scan.length(s) > 0) scan.emit({s, 0, 0, {0, scan.length(s)}}, scan.state(s, 0));
+      if (!splits(s) && scan.length(s) > 0) scan.emit({s, 0, 0, {0, scan.length(s)}}, scan.state(s, 0));
     }
     if constexpr (normalised) {
       for (Index s = 0; s < grid.sequences; ++s) {
@@ -81,9 +82,20 @@ struct DecayTeam {
   [[nodiscard]] Index member(Index s) const noexcept { return s / scan.head_count(); }
   [[nodiscard]] Index head(Index s) const noexcept { return s % scan.head_count(); }
 
-  /// Run r of a block of a sequence; none behind its end, nor of one that runs in turn.
+  /// Whether the columns of a sequence can be split.
+  [[nodiscard]] bool splits(Index s) const noexcept { return Attention::splits_tokens || !scan.in_turn(s); }
+  /// Calls f(std::bool_constant<whether tokens of the sequence pass in groups>).
+  template <class F>
+  void by_groups(Index s, F&& f) const noexcept {
+    if constexpr (Attention::splits_tokens) {
+      if (scan.in_turn(s)) return f(std::false_type{});
+    }
+    f(std::true_type{});
+  }
+
+  /// Run r of a block of a sequence; none behind its end, nor of one that is not split.
   [[nodiscard]] TokenRange tokens_of(Index s, Index block, Index r) const noexcept {
-    const Index begin = (block * runs + r) * grid.chunk, length = scan.in_turn(s) ? 0 : scan.length(s);
+    const Index begin = (block * runs + r) * grid.chunk, length = splits(s) ? scan.length(s) : 0;
     return {begin, std::max(begin, std::min(begin + grid.chunk, length))};
   }
   [[nodiscard]] auto shared_of(Index s, Index block, Index r, TokenRange tokens) const noexcept {
@@ -108,7 +120,7 @@ struct DecayTeam {
     if (tokens.size() == 0) return;
     auto run = shared_of(s, block, r, tokens);
     if constexpr (!Policy::stabilised) scan.op.weigh_run(member(s), head(s), tokens, S{0}, run);
-    scan.op.template gather_run<true>(member(s), head(s), tokens, run);
+    by_groups(s, [&](auto grouped) { scan.op.template gather_run<grouped>(member(s), head(s), tokens, run); });
   }
 
   void pass(Index s, Index block, Index band, S* room) const noexcept {
@@ -127,8 +139,10 @@ struct DecayTeam {
         if (normalised && band == 0) std::copy_n(state.normaliser, keys(), kept.normaliser);
       }
       const auto run = shared_of(s, block, r, tokens);
-      scan.op.template pass_columns<true>(member(s), head(s), tokens, run, columns, room, state,
-                                          scan.outputs(member(s), head(s), tokens));
+      by_groups(s, [&](auto grouped) {
+        scan.op.template pass_columns<grouped>(member(s), head(s), tokens, run, columns, room, state,
+                                               scan.outputs(member(s), head(s), tokens));
+      });
     }
   }
 };

@@ -166,7 +166,10 @@ struct DeltaAttention : DecayAttention<S, Decay> {
   }
   [[nodiscard]] Index band_size(Index) const noexcept { return Band::size(this->sizes.key_dim); }
   static constexpr Index narrowest_band = Band::columns;
-  static constexpr Index shortest = 2;
+  static constexpr bool splits_tokens = false;
+  [[nodiscard]] Index shortest_run() const noexcept {
+    return solve_shortest_pairs(this->sizes.key_dim, this->sizes.value_dim, simd_width<S>);
+  }
   [[nodiscard]] Index run_size(Index tokens) const noexcept {
     return std::max(shared_size(tokens) + band_size(tokens), tile_size(1));
   }
@@ -178,7 +181,7 @@ struct DeltaAttention : DecayAttention<S, Decay> {
   }
   template <bool Grouped>
   void gather_run(Index b, Index h, TokenRange tokens, const Run& run) const noexcept {
-    static_assert(Grouped);
+    static_assert(Grouped, "token after token, `run` does without");
     for (Index block = 0; block < Run::blocks(tokens.size()); ++block) {
       const Index first = tokens.begin + block * Run::block;
       run.gather(

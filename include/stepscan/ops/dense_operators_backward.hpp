@@ -163,8 +163,8 @@ void dense_kernel_backward(const DenseResponse& system, MatrixView<const S> dker
 
 }  // namespace detail
 
-/// Calls pull_back(feature, memory, cotangents, worker) for every feature from the cotangents of the impulse responses,
-/// dkernel [features * channels, length]; make as in dense_chunk_system, `memory` what it wrote for the feature.
+/// Calls pull_back(feature, system, cotangents, worker) for every feature from the cotangents of the impulse responses,
+/// dkernel [features * channels, length]; make as in dense_chunk_system.
 template <Scalar S, class Make, class PullBack>
 void dense_kernel_backward(const SystemShape& shape, MatrixView<const S> dkernel, Index system_size,
                            Workspace& workspace, const Make& make, const PullBack& pull_back) {
@@ -179,13 +179,12 @@ void dense_kernel_backward(const SystemShape& shape, MatrixView<const S> dkernel
   detail::for_each_share(shape.features, workers, [&](Index f, Index worker) {
     double* own = rooms + worker * size;
     double* padded = own + forward + backward;
-    double* memory = padded + rows * (C + M);
-    const DenseResponse system = make(f, memory);
+    const DenseResponse system = make(f, padded + rows * (C + M));
     const detail::DensePullbackRoom room(M, shape.channels, C, own + forward);
     detail::dense_kernel_backward<S>(system, dkernel.middle_rows(f * shape.channels, shape.channels),
                                      detail::DenseKernelRoom(M, shape.channels, dkernel.cols, own), room, padded,
                                      padded + rows * C);
-    pull_back(f, memory, room.sum, worker);
+    pull_back(f, system, room.sum, worker);
   });
 }
 

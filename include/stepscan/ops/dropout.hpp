@@ -18,6 +18,12 @@ struct DropoutPlace {
   std::uint64_t position = 0;  ///< of the next token
 };
 
+/// A key, never 0, for whatever is number `number` of those that share a seed.
+[[nodiscard]] constexpr std::uint64_t dropout_key(std::uint64_t seed, std::uint64_t number) noexcept {
+  const auto bits = Random(seed, number).block(0);
+  return (std::uint64_t{bits[0]} << 32) | bits[1] | 1;
+}
+
 /// Inverted dropout (Srivastava et al. 2014; torch.nn.Dropout): y_i = x_i / (1 - rate) with probability 1 - rate, else
 /// 0. Whether feature i of token t is kept is a function of (key, sequence, t, i) alone; with `one_mask` of (key,
 /// sequence, i), the same for every token (variational dropout, arXiv 1512.05287, section 4).
@@ -34,16 +40,18 @@ struct DropoutRule {
       if (x != y) std::copy_n(x, features, y);
       return;
     }
+    constexpr std::size_t side = 8;
+    constexpr Index group = 4 * static_cast<Index>(side);
     const Random random(place.key, place.sequence);
-    const std::uint64_t token_blocks = static_cast<std::uint64_t>((features + 3) / 4);
-    const std::uint64_t first = one_mask ? 0 : position * token_blocks;
-    const double dropped = rate * 0x1p32;
+    const auto groups = static_cast<std::uint64_t>((features + group - 1) / group);
+    const std::uint64_t first = one_mask ? 0 : position * groups;
+    const auto dropped = static_cast<std::uint32_t>(rate * 0x1p32);
     const S scale = static_cast<S>(1 / (1 - rate));
-    for (Index i = 0; i < features; i += 4) {
-      const std::array<std::uint32_t, 4> bits = random.block(first + static_cast<std::uint64_t>(i / 4));
-      for (Index k = 0; k < std::min<Index>(4, features - i); ++k) {
-        y[i + k] = static_cast<double>(bits[static_cast<std::size_t>(k)]) < dropped ? S{0} : x[i + k] * scale;
-      }
+    for (Index i = 0; i < features; i += group) {
+      const auto draws = random.blocks<side>((first + static_cast<std::uint64_t>(i / group)) * side);
+      const Index count = std::min(group, features - i);
+      for (Index k = 0; k < count; ++k)
+        y[i + k] = draws[static_cast<std::size_t>(k)] < dropped ? S{0} : x[i + k] * scale;
     }
   }
 };

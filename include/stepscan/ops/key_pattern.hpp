@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <concepts>
 #include <cstdint>
 #include <limits>
@@ -62,6 +63,16 @@ inline constexpr TokenRange everywhere{0, std::numeric_limits<Index>::max() / 2}
     return count <= 0 ? std::uint64_t{0} : count >= mask_keys ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
   };
   return below(seen.end - first) & ~below(seen.begin - first);
+}
+
+/// Calls f(first, length) for the runs of set bits.
+template <class F>
+constexpr void for_each_run(std::uint64_t bits, F&& f) {
+  while (bits != 0) {
+    const int first = std::countr_zero(bits), length = std::countr_one(bits >> first);
+    f(Index{first}, Index{length});
+    bits = first + length == mask_keys ? 0 : bits >> (first + length) << (first + length);
+  }
 }
 
 /// How much of `keys` lies in `seen`, if that is what every query sees.

@@ -21,7 +21,7 @@ using TapTransform = LaneConvolution<S, convolution_block>;
 
 /// Calls f(register number, first feature, features, lanes) for the registers of features [begin, end).
 template <Scalar S, class F>
-void for_each_register(Index begin, Index end, F&& f) {
+void for_each_feature_register(Index begin, Index end, F&& f) {
   constexpr Index width = simd_width<S>;
   for (Index first = begin; first < end; first += width) {
     if (first + width <= end) {
@@ -55,7 +55,7 @@ void fill_convolution_spectra(const ChunkSystem<const S>& system, MatrixView<con
   detail::for_each_share(registers, workers, [&](Index number, Index worker) {
     S* taps = rooms + worker * taps_size;  // [convolution_block, simd_width]
     const Index begin = number * simd_width<S>, end = std::min(begin + simd_width<S>, shape.features);
-    detail::for_each_register<S>(begin, end, [&](Index, Index first, Index count, auto lanes) {
+    detail::for_each_feature_register<S>(begin, end, [&](Index, Index first, Index count, auto lanes) {
       for (Index m = 0; m < channels; ++m) {
         transpose<S>({kernel.row(first * channels + m), count, convolution_block, channels * kernel.stride},
                      {taps, convolution_block, count, simd_width<S>});
@@ -95,7 +95,7 @@ struct SpectralResponse {
     const Index channels = block.system.shape.channels, tokens = block.x.time, stride = block.room.stride;
     S* input = rooms + block.worker * 2 * Transform::spectrum_size;
     S* output = input + Transform::spectrum_size;
-    for_each_register<S>(
+    for_each_feature_register<S>(
         block.first, block.first + block.count, [&](Index number, Index first, Index count, auto lanes) {
           Transform::tables().transform(lanes, block.x.token(0, 0) + first, block.x.time_stride, tokens, input);
           for (Index m = 0; m < channels; ++m) {

@@ -1,0 +1,202 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <numbers>
+#include <stepscan/layers/swiglu_backward.hpp>
+#include <stepscan/models/generate.hpp>
+#include <stepscan/models/residual.hpp>
+#include <stepscan/models/sequential.hpp>
+#include <stepscan/train/checkpoint_folder.hpp>
+#include <stepscan/train/data_parallel.hpp>
+#include <stepscan/train/optimizers.hpp>
+#include <stepscan/train/schedules.hpp>
+#include <stepscan/train/token_gradient.hpp>
+#include <stepscan/train/trainer.hpp>
+
+#include "language_model.hpp"
+
+namespace examples {
+
+using Norm = stepscan::RmsNorm<float, Dynamic>;
+template <class Mixer>
+using Block = stepscan::Sequential<stepscan::Residual<Norm, Mixer>,
+                                   stepscan::Residual<Norm, stepscan::SwiGlu<float, Dynamic, Dynamic>>>;
+
+/// 12 width^2 parameters, whatever the mixer takes of them.
+template <class Mixer>
+Block<Mixer> make_block(Mixer mixer) {
+  const Index width = mixer.input_size();
+  const Index left = 12 * width * width - stepscan::element_count(mixer);
+  const Index hidden = std::max<Index>((left / (3 * width) + 2) / 4 * 4, 4);
+  return Block<Mixer>(stepscan::Residual(Norm(width), std::move(mixer)),
+                      stepscan::Residual(Norm(width), stepscan::SwiGlu<float, Dynamic, Dynamic>(width, hidden)));
+}
+
+inline double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Windows of the text, each with the characters that follow.
+struct Windows {
+  stepscan::Tensor<Index, Dynamic, Dynamic, Dynamic> ids;
+  stepscan::Tensor<std::int32_t, Dynamic, Dynamic> targets;
+
+  Windows(Index count, Index time) : ids(count, time, 1), targets(count, time) {}
+  void set(Index b, const std::vector<Index>& text, Index start) {
+    for (Index t = 0; t < ids.extent(1); ++t) {
+      ids(b, t, 0) = text[static_cast<std::size_t>(start + t)];
+      targets(b, t) = static_cast<std::int32_t>(text[static_cast<std::size_t>(start + t + 1)]);
+    }
+  }
+};
+
+/// Windows that start anywhere, a pure function of seed and number.
+inline Windows random_windows(const Text& text, const Settings& settings, std::int64_t number) {
+  stepscan::Random random(settings.seed, static_cast<std::uint64_t>(number));
+  Windows windows(settings.batch, settings.time);
+  const auto starts = static_cast<std::uint32_t>(text.training.size() - static_cast<std::size_t>(settings.time));
+  for (Index b = 0; b < settings.batch; ++b) windows.set(b, text.training, random.below(starts));
+  return windows;
+}
+
+/// Bits per character of the first `characters` of the text, read as a few streams that carry their states.
+template <class Model>
+double bits_per_character(const Model& model, const std::vector<Index>& text, Index characters) {
+  constexpr Index streams = 4, time = 128;
+  const Index length = (std::min(characters, static_cast<Index>(text.size())) - 1) / streams;
+  auto state = model.initial_state(streams);
+  stepscan::Workspace workspace;
+  stepscan::LossSum sum;
+  for (Index start = 0; start < length; start += time) {
+    const Index count = std::min(time, length - start);
+    Windows windows(streams, count);
+    for (Index b = 0; b < streams; ++b) windows.set(b, text, b * length + start);
+    stepscan::Tensor<float, Dynamic, Dynamic, Dynamic> logits(streams, count, model.vocabulary());
+    model.scan(state, windows.ids, logits, workspace);
+    sum += stepscan::CrossEntropy<float>{}.sum(logits, windows.targets, {});
+  }
+  return sum.mean() / std::numbers::ln2;
+}
+
+/// Characters that follow a first one, at temperature 0.8.
+template <class Model>
+std::string generate_text(const Model& model, const Text& text, const Settings& settings) {
+  const auto plan = stepscan::prepare(model);
+  auto state = plan.initial_state(1);
+  stepscan::Workspace workspace;
+  stepscan::Tensor<Index, 1, 1, 1> prompt;
+  prompt[0] = text.validation.front();
+  const stepscan::Generation wanted{
+      .count = settings.generated, .sampling = {.temperature = 0.8}, .seed = settings.seed};
+  std::string sample;
+  stepscan::generate_by(plan, state, prompt, wanted, workspace, [&](const stepscan::TokenColumn& ids) {
+    sample += text.characters[static_cast<std::size_t>(ids(0, 0))];
+    return true;
+  });
+  return sample;
+}
+
+/// Trains a model and measures it. A run in a folder goes on from its last checkpoint.
+template <class Blocks>
+Result train_model(const std::string& name, Blocks blocks, const Text& text, const Settings& settings) {
+  using Model = stepscan::LanguageModel<float, Dynamic, Dynamic, Blocks>;
+  using Gradients = stepscan::DataParallel<Model, stepscan::TokenGradient<Model>>;
+  const Index width = blocks.input_size();
+  Model model(text.vocabulary(), std::move(blocks), Norm(width));
+  stepscan::Random random(settings.seed);
+  model.initialize(random);
+
+  Gradients parallel((settings.batch + 1) / 2);
+  const auto add_gradient = [&](std::int64_t number, Model& gradient) {
+    const Windows windows = random_windows(text, settings, number);
+    const stepscan::TokenIds ids(windows.ids);
+    const stepscan::ClassTargets targets(windows.targets);
+    return parallel(settings.batch, gradient, [&](stepscan::Shard shard, Model& part, auto& tokens) {
+      return tokens(model, ids.members(shard.first, shard.count), targets.middle_rows(shard.first, shard.count),
+                    stepscan::CrossEntropy<float>{}, part);
+    });
+  };
+  std::int64_t updates = settings.updates;
+  if (updates == 0) {
+    constexpr int trials = 3;
+    Model gradient = stepscan::zeros_like(model);
+    static_cast<void>(add_gradient(0, gradient));
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < trials; ++i) static_cast<void>(add_gradient(i, gradient));
+    updates = std::max<std::int64_t>(static_cast<std::int64_t>(settings.seconds * trials / seconds_since(start)), 1);
+  }
+
+  stepscan::AdamW<Model> optimizer(model, {.beta2 = 0.99, .weight_decay = 0.1});
+  const std::int64_t warm_up = std::min<std::int64_t>(updates / 10 + 1, 100);
+  stepscan::Trainer trainer(model, optimizer,
+                            {.updates = updates,
+                             .clip_norm = 1,
+                             .evaluate_every = std::max<std::int64_t>(updates / settings.evaluations, 1),
+                             .label = name});
+  trainer.learning_rate = stepscan::WarmUp{
+      warm_up, stepscan::CosineRate{settings.learning_rate, settings.learning_rate / 20, updates - warm_up}};
+  trainer.evaluate = [&](const Model& trained) { return bits_per_character(trained, text.validation, 20'000); };
+
+  Result result;
+  result.parameters = stepscan::element_count(model);
+  result.curve.name = name;
+  const auto parts = [&](auto&& action) {
+    return action(stepscan::Kept{"model", model}, stepscan::Kept{"optimizer", optimizer},
+                  stepscan::Kept{"run", trainer.progress}, stepscan::Kept{"seconds", result.curve.x},
+                  stepscan::Kept{"bits", result.curve.y});
+  };
+  std::unique_ptr<stepscan::CheckpointFolder> folder;
+  if (!settings.folder.empty()) {
+    folder = std::make_unique<stepscan::CheckpointFolder>(settings.folder + "/" + name);
+    static_cast<void>(parts([&](const auto&... kept) { return folder->load_latest(kept...); }));
+  }
+  std::function<void(const stepscan::TrainingRecord&)> log;
+  if (folder) {
+    log = stepscan::TrainingLog(settings.folder + "/" + name + ".csv", stepscan::LogFormat::csv,
+                                trainer.progress.updates);
+  }
+  const double before = result.curve.x.empty() ? 0 : result.curve.x.back();
+  const std::int64_t first = trainer.progress.updates;
+  double seconds = 0;
+  trainer.log = [&](const stepscan::TrainingRecord& record) {
+    if (log) log(record);
+    seconds = record.seconds;
+    const double bits = record.loss / std::numbers::ln2;
+    result.training_bits = result.training_bits == 0 ? bits : 0.9 * result.training_bits + 0.1 * bits;
+    if (std::isnan(record.metric)) return;
+    result.curve.x.push_back(before + record.seconds);
+    result.curve.y.push_back(record.metric);
+  };
+  trainer.after_update = [&](const stepscan::TrainingProgress& progress) {
+    constexpr std::int64_t every = 200;
+    if (!folder || (progress.updates % every != 0 && progress.updates != updates)) return;
+    parts([&](const auto&... kept) { folder->save(progress.updates, kept...); });
+  };
+  if (trainer.run(add_gradient) == stepscan::TrainingEnd::diverged) {
+    stepscan::fail<stepscan::Error>(name + ": the loss became infinite at update " +
+                                    std::to_string(trainer.progress.updates + 1));
+  }
+
+  const auto trained = static_cast<double>((trainer.progress.updates - first) * settings.batch * settings.time);
+  result.trained_rate = seconds > 0 ? trained / seconds : 0;
+  result.bits = bits_per_character(model, text.validation, static_cast<Index>(text.validation.size()));
+  const auto start = std::chrono::steady_clock::now();
+  result.sample = generate_text(model, text, settings);
+  result.generated_rate = static_cast<double>(settings.generated) / seconds_since(start);
+  return result;
+}
+
+/// `make(width)` is one layer that mixes tokens, twice in the model.
+template <class Make>
+Entry entry(std::string name, Make make) {
+  return {name, [name, make](const Text& text, const Settings& settings) {
+            return train_model(
+                name, stepscan::Repeat<2, decltype(make_block(make(Index{})))>(make_block(make(settings.width))), text,
+                settings);
+          }};
+}
+
+}  // namespace examples
