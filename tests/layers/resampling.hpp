@@ -34,4 +34,13 @@ inline double distance_at_odd_tokens(const Sequence<double>& y, const Sequence<d
   return most;
 }
 
+/// How far the plan of half the step is from the plan, of what this one gives at most.
+template <class L>
+[[nodiscard]] double resampling_error(L layer) {
+  const auto coarse = scanned(prepare(layer), waves(100, layer.input_size(), 0.05));
+  layer.options.step_scale = 0.5;
+  const auto fine = scanned(prepare(layer), waves(200, layer.input_size(), 0.025));
+  return distance_at_odd_tokens(coarse, fine) / distance(coarse, Sequence<double>(coarse.shape()));
+}
+
 }  // namespace stepscan::testing

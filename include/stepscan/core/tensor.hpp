@@ -228,4 +228,11 @@ void resize(Tensor<T, Dims...>& tensor, const typename Tensor<T, Dims...>::Shape
   if (tensor.shape() != shape) tensor = Tensor<T, Dims...>(shape);
 }
 
+/// Memory for `size` elements in a tensor, which grows where it has fewer and then loses them.
+template <class T>
+[[nodiscard]] T* room_in(Tensor<T, Dynamic>& tensor, Index size) {
+  if (tensor.size() < size) tensor = Tensor<T, Dynamic>(size);
+  return tensor.data();
+}
+
 }  // namespace stepscan::inline STEPSCAN_ISA

@@ -51,12 +51,6 @@ struct ChainTraining {
   }
 
  private:
-  template <class T>
-  static T* resized(Tensor<T, Dynamic>& tensor, Index size) {
-    if (tensor.size() < size) tensor = Tensor<T, Dynamic>(size);
-    return tensor.data();
-  }
-
   template <std::size_t I, class Form, class State>
   static void forward_layer(const At<I>& layer, const Form& form, State& state, const Input& x, const Output& y,
                             BetweenLayers& between, Tape& tape) {
@@ -67,14 +61,14 @@ struct ChainTraining {
         return between.template view<At<I>::static_inputs, const S>(tape.outputs[I - 1].data(), layer.input_size());
       }
     }();
-    between.pass(layer, I, resized(tape.lengths, Traits::keeps_time ? 0 : x.batch * static_cast<Index>(last + 1)));
+    between.pass(layer, I, room_in(tape.lengths, Traits::keeps_time ? 0 : x.batch * static_cast<Index>(last + 1)));
     tape.times[I] = between.time;
     const auto out = [&] {
       if constexpr (I == last) {
         return y;
       } else {
         const Index size = x.batch * between.time * layer.output_size();
-        return between.template view<At<I>::static_outputs>(resized(tape.outputs[I], size), layer.output_size());
+        return between.template view<At<I>::static_outputs>(room_in(tape.outputs[I], size), layer.output_size());
       }
     }();
     layer.forward(state, in, out, std::get<I>(tape.layers), form);
@@ -97,7 +91,7 @@ struct ChainTraining {
         return dx;
       } else {
         const Index time = tape.times[I - 1];
-        S* memory = resized(tape.cotangents[I % 2], tape.batch * time * layer.input_size());
+        S* memory = room_in(tape.cotangents[I % 2], tape.batch * time * layer.input_size());
         return SequenceView<S, At<I>::static_inputs>(memory, tape.batch, time, layer.input_size());
       }
     }();

@@ -44,9 +44,7 @@ struct Training<Classifier<Encoder, Classes, Kind>> {
   static void backward(const L& model, Tape& tape, const MatrixView<const S, Dynamic, Classes>& dlogits,
                        const State& dstate_end, L& gradient, const SequenceView<S, Inputs>& dx, State& dstate_start) {
     Tensor<S, Dynamic, Dynamic, Dynamic> dpooled(tape.pooled.shape());
-    SequenceView<const S> dout(dlogits.data, Index{dlogits.rows}, 1, Index{dlogits.cols});
-    dout.batch_stride = dlogits.stride;
-    detail::linear_backward<S>(model.head.weight, std::as_const(tape.pooled), dout, gradient.head.weight,
+    detail::linear_backward<S>(model.head.weight, std::as_const(tape.pooled), one_token(dlogits), gradient.head.weight,
                                gradient.head.bias.data(), dpooled);
     const auto features = sequence(model, tape, tape.features), dfeatures = sequence(model, tape, tape.dfeatures);
     pool_backward<Kind, S>(features, pooled(tape), SequenceView<const S>(std::as_const(dpooled)).frame(0), dfeatures);

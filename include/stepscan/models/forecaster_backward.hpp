@@ -32,11 +32,11 @@ struct Training<Forecaster<Encoder>> {
     tape.x = x;
     auto memory = tape.statistics.begin();
     const InstanceStatistics<S> statistics =
-        model.statistics_of(x, [&](Index size) { return resized(*memory++, size); });
-    const SequenceView<S> patches = model.patched(x.batch, resized(tape.patches, model.patched_size(x.batch)));
-    const SequenceView<S> features = model.encoded(x.batch, resized(tape.features, model.encoded_size(x.batch)));
+        model.statistics_of(x, [&](Index size) { return room_in(*memory++, size); });
+    const SequenceView<S> patches = model.patched(x.batch, room_in(tape.patches, model.patched_size(x.batch)));
+    const SequenceView<S> features = model.encoded(x.batch, room_in(tape.features, model.encoded_size(x.batch)));
     const SequenceView<S> forecasts = forecasts_of(model, tape);
-    model.patch(x, statistics, resized(tape.scaled, x.batch * x.time * x.features), patches);
+    model.patch(x, statistics, room_in(tape.scaled, x.batch * x.time * x.features), patches);
     model.encoder.forward(state, patches, features, tape.encoder, form);
     NoState none;
     model.head.scan(none, L::flat(features), forecasts);
@@ -66,10 +66,10 @@ struct Training<Forecaster<Encoder>> {
     const SequenceView<S> forecasts = forecasts_of(model, tape);
     model.for_each_output(dz, forecasts, [](S value, S& to) { to = value; });
     const SequenceView<S> features = model.encoded(x.batch, tape.features.data());
-    const SequenceView<S> dfeatures = model.encoded(x.batch, resized(tape.dfeatures, model.encoded_size(x.batch)));
+    const SequenceView<S> dfeatures = model.encoded(x.batch, room_in(tape.dfeatures, model.encoded_size(x.batch)));
     detail::linear_backward<S>(model.head.weight, L::flat(features), forecasts, gradient.head.weight,
                                gradient.head.bias.data(), L::flat(dfeatures));
-    const SequenceView<S> dpatches = model.patched(x.batch, resized(tape.dpatches, model.patched_size(x.batch)));
+    const SequenceView<S> dpatches = model.patched(x.batch, room_in(tape.dpatches, model.patched_size(x.batch)));
     model.encoder.backward(tape.encoder, dfeatures, dstate_end, gradient.encoder, dpatches, dstate_start);
     if (!normalized) {
       take_patches_backward<S>(model.sizes().patching, dpatches, dx);
@@ -81,17 +81,13 @@ struct Training<Forecaster<Encoder>> {
   }
 
  private:
-  static S* resized(Tensor<S, Dynamic>& memory, Index size) {
-    if (memory.size() < size) memory = Tensor<S, Dynamic>(size);
-    return memory.data();
-  }
   static SequenceView<S> forecasts_of(const L& model, Tape& tape) {
     const Index members = model.members(tape.x.batch);
-    return {resized(tape.forecasts, members * model.outputs()), members, 1, model.outputs()};
+    return {room_in(tape.forecasts, members * model.outputs()), members, 1, model.outputs()};
   }
   static SequenceView<S> outputs_of(const L& model, Tape& tape) {
     const Index horizon = model.sizes().horizon, channels = model.sizes().channels;
-    return {resized(tape.y, tape.x.batch * horizon * channels), tape.x.batch, horizon, channels};
+    return {room_in(tape.y, tape.x.batch * horizon * channels), tape.x.batch, horizon, channels};
   }
 };
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <stepscan/ops/dense_kernel.hpp>
+#include <stepscan/ops/dense_operators.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
@@ -132,60 +132,6 @@ void dense_operators_backward(const DenseResponse& system, Index chunk, const Ch
   pull_power(tables, M, chunk, room);
 }
 
-/// From the cotangents dkernel [channels, length] of a feature's impulse responses to those of its system.
-template <Scalar S>
-void dense_kernel_backward(const DenseResponse& system, MatrixView<const S> dkernel, const DenseKernelRoom& kernel,
-                           const DensePullbackRoom& room, double* padded, double* dstarts) noexcept {
-  constexpr Index C = kernel_columns;
-  const Index M = system.states, length = dkernel.cols, rows = chunk_count(length, C);
-  fill_dense_tables(system, C, kernel.tables);
-  fill_kernel_starts(system, rows, kernel);
-  const MatrixView<const double> starts(kernel.starts, rows, M), dk(padded, rows, C);
-  const MatrixView<double> d(dstarts, rows, M);
-  std::fill_n(dstarts, rows * M, 0.0);
-  for (Index m = 0; m < system.channels; ++m) {
-    for (Index l = 0; l < rows * C; ++l) padded[l] = l < length ? static_cast<double>(dkernel(m, l)) : 0.0;
-    small_multiply_add<double>(factor(dk), {kernel.tables.outputs + m * (C + 1) * M, C, M}, d);
-    small_multiply<double>(transposed_factor(dk), starts, {room.outputs, C, M});
-    std::fill_n(room.outputs + C * M, M, 0.0);
-    pull_outputs(system, m, C, kernel.tables, room);
-  }
-  transpose<double>(square(kernel.tables.product, M), {kernel.tables.turned, M, M});
-  for (Index r = rows - 1; r > 0; --r) {
-    small_multiply_add<double>(factor(MatrixView<const double>(d.middle_rows(r, 1))), square(kernel.tables.turned, M),
-                               d.middle_rows(r - 1, 1));
-  }
-  small_multiply<double>(transposed_factor(starts.middle_rows(0, rows - 1)), d.middle_rows(1, rows - 1),
-                         {room.power, M, M});
-  for (Index s = 0; s < M; ++s) room.sum.b[s] += d(0, s);
-  pull_power(kernel.tables, M, C, room);
-}
-
 }  // namespace detail
-
-/// Calls pull_back(feature, system, cotangents, worker) for every feature from the cotangents of the impulse responses,
-/// dkernel [features * channels, length]; make as in dense_chunk_system.
-template <Scalar S, class Make, class PullBack>
-void dense_kernel_backward(const SystemShape& shape, MatrixView<const S> dkernel, Index system_size,
-                           Workspace& workspace, const Make& make, const PullBack& pull_back) {
-  const Workspace::Scope scope(workspace);
-  constexpr Index C = detail::kernel_columns;
-  const Index M = shape.states, rows = chunk_count(dkernel.cols, C);
-  const Index forward = detail::DenseKernelRoom::size(M, shape.channels, dkernel.cols);
-  const Index backward = detail::DensePullbackRoom::size(M, shape.channels, C);
-  const Index size = forward + backward + rows * (C + M) + system_size;
-  const Index workers = worker_count(shape.features, shape.features * (dkernel.cols + 8 * M) * M * M);
-  double* rooms = workspace.take<double>(workers * size);
-  detail::for_each_share(shape.features, workers, [&](Index f, Index worker) {
-    double* own = rooms + worker * size;
-    double* padded = own + forward + backward;
-    const DenseResponse system = make(f, padded + rows * (C + M));
-    const detail::DensePullbackRoom room(M, shape.channels, C, own + forward);
-    detail::dense_kernel_backward<S>(system, dkernel.middle_rows(f * shape.channels, shape.channels),
-                                     detail::DenseKernelRoom(M, shape.channels, dkernel.cols, own), room, padded,
-                                     padded + rows * C);
-    pull_back(f, system, room.sum, worker);
-  });
-}
 
 }  // namespace stepscan::inline STEPSCAN_ISA
