@@ -108,30 +108,20 @@ void spoil_padding(Sequence<S>& x, const std::vector<Index>& lengths) {
 /// gradient is 0.
 template <class T, class Loss>
 [[nodiscard]] double difference_error(T& values, const T& gradient, Loss&& loss) {
-  double error = 0;
-  const auto compare = [&](const Path&, auto& tensor, const auto& found) {
-    for (Index i = 0; i < tensor.size(); ++i) {
-      constexpr double h = 1e-5;
-      const double before = tensor[i];
-      if (std::isnan(before)) {
-        if (found[i] != 0) error = std::numeric_limits<double>::infinity();
-        continue;
-      }
-      tensor[i] = before + h;
-      const double above = loss();
-      tensor[i] = before - h;
-      const double expected = (above - loss()) / (2 * h);
-      const double off = std::abs(expected - found[i]) / (1 + std::abs(expected));
-      tensor[i] = before;
-      error = std::isfinite(off) ? std::max(error, off) : std::numeric_limits<double>::infinity();
-    }
+  GradientReport report;
+  Random random(1);
+  bool clean = true;
+  const auto compare = [&](const Path& path, auto& tensor, const auto& slopes) {
+    for (Index i = 0; i < tensor.size(); ++i) clean = clean && (!std::isnan(tensor[i]) || slopes[i] == 0);
+    stepscan::detail::compare_slopes(
+        report, {}, random, [&] { return path.str(); }, tensor, slopes, loss);
   };
   if constexpr (Tree<T>) {
     for_each_tensor(compare, values, gradient);
   } else {
     compare({}, values, gradient);
   }
-  return error;
+  return clean ? report.error : std::numeric_limits<double>::infinity();
 }
 
 /// What check_gradients finds at a random input and initial state; with `lengths`, of a ragged batch.
