@@ -418,7 +418,7 @@ void decay_attention_backward(const Attention& op, const DecayGradients<S>& to, 
   detail::DecayScanBackward<Attention> scan{op, to, dy, dstate, kept, chunk, nullptr, nullptr};
   if constexpr (!Attention::Reading::normalised) {
     const Index all = worker_count(sequences * kept.segments, work);
-    if (sequences % all != 0) {
+    if (sequences < 2 * all && sequences % all != 0) {
       grid.workers = all;
       scan.scratch = workspace.take<S>(all * scan.scratch_size());
       scan.slots = workspace.take<S>(sequences * (kept.segments - 1) * op.state_size());

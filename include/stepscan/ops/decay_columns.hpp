@@ -113,15 +113,17 @@ struct DecayBand {
         for (Index i = 0; i < group; ++i) {
           Simd<S> sum[Vectors];
 #pragma GCC unroll 16
-          for (int c = 0; c < Vectors; ++c) sum[c] = load(y + i * out + c * width);
+          for (int c = 0; c < Vectors; ++c) sum[c] = load(y + c * width);
 #pragma GCC unroll 16
           for (int r = 0; r < Rows; ++r) {
-            const Simd<S> query(q[i * in + r]);
+            const Simd<S> query(q[r]);
 #pragma GCC unroll 16
             for (int c = 0; c < Vectors; ++c) sum[c] = fma(query, tile[r][c], sum[c]);
           }
 #pragma GCC unroll 16
-          for (int c = 0; c < Vectors; ++c) store(y + i * out + c * width, sum[c]);
+          for (int c = 0; c < Vectors; ++c) store(y + c * width, sum[c]);
+          q += in;
+          y += out;
         }
 #pragma GCC unroll 16
         for (int r = 0; r < Rows; ++r) {
@@ -133,18 +135,16 @@ struct DecayBand {
         for (Index i = 0; i < group; ++i) {
           Simd<S> value[Vectors];
 #pragma GCC unroll 16
-          for (int c = 0; c < Vectors; ++c) value[c] = load(v + i * out + c * width);
+          for (int c = 0; c < Vectors; ++c) value[c] = load(v + c * width);
 #pragma GCC unroll 16
           for (int r = 0; r < Rows; ++r) {
-            const Simd<S> key(k[i * in + r]);
+            const Simd<S> key(k[r]);
 #pragma GCC unroll 16
             for (int c = 0; c < Vectors; ++c) tile[r][c] = fma(key, value[c], tile[r][c]);
           }
+          k += in;
+          v += out;
         }
-        q += group * in;
-        k += group * in;
-        v += group * out;
-        y += group * out;
         a += group * along;
       }
     }

@@ -28,8 +28,10 @@ struct DecayTeam {
   S* rooms = nullptr;        ///< [workers, band_size]
   S* normalisers = nullptr;  ///< [sequences, bands, key_dim]
 
-  /// In so many bands, if all workers are to have as much to do; no narrower than a tile.
+  /// In so many bands, if all workers are to have as much to do; no narrower than a tile. One where there are so many
+  /// heads that it matters little which worker has one more.
   static Index bands_of(const Attention& op, Index sequences, Index workers) noexcept {
+    if (sequences >= 4 * workers) return 1;
     const Index narrow = op.sizes.value_dim / Attention::narrowest_band;
     return std::clamp<Index>(workers / std::gcd(workers, sequences), 1, std::max<Index>(narrow, 1));
   }
