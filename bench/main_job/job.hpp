@@ -127,6 +127,7 @@ std::vector<Entry> selective_layers();
 std::vector<Entry> decay_layers();
 std::vector<Entry> state_space_layers();
 std::vector<Entry> attention_layers();
+std::vector<Entry> pointers();
 std::vector<Entry> models();
 
 }  // namespace main_job

@@ -53,6 +53,16 @@ TEST_CASE("pointer_attention: a query that may point at nothing gives nothing", 
   CHECK(p.probs(0, 0, 0) == 0);
 }
 
+TEST_CASE("pointer_attention: context and choice are worked out where asked for", "[layers]") {
+  Problem p(0);
+  p.point();
+  const Sequence<double> probs = p.probs;
+  p.probs.fill(0);
+  p.layer.point(p.layer.remember(std::as_const(p.e)), std::as_const(p.e), std::as_const(p.d), p.mask(),
+                {p.log_probs, p.probs, {}, nullptr}, p.workspace);
+  CHECK(distance(p.probs, probs) == 0);
+}
+
 TEST_CASE("pointer_attention: gradients are finite differences, clipped or not", "[layers]") {
   for (const double clip : {0.0, 1.5}) {
     Problem p(clip);

@@ -54,8 +54,8 @@ struct PointerScores {
 
 /// The results for every query: log_probs and probs [batch, queries, items], context [batch, queries, features], the
 /// sum of items weighted by probs, and choice [batch, queries], the likeliest item, the first of equals. Where nothing
-/// is allowed all are 0 and the choice is -1; log_probs is 0 where an item is not allowed. A context of null data is
-/// not worked out.
+/// is allowed all are 0 and the choice is -1; log_probs is 0 where an item is not allowed. A context of null data and a
+/// null choice are not worked out.
 template <Scalar S>
 struct PointerResults {
   SequenceView<S> log_probs;
@@ -77,7 +77,7 @@ void point_one(const PointerMemory<S>& memory, const PointerMask& mask, Index b,
   for (Index j = 0; j < items; ++j) {
     if (mask.allows(b, i, j) && (choice < 0 || u[j] > u[choice])) choice = j;
   }
-  to.choice[b * to.probs.time + i] = choice;
+  if (to.choice != nullptr) to.choice[b * to.probs.time + i] = choice;
   if (context != nullptr) std::fill_n(context, features, S{0});
   S sum{0};
   for (Index j = 0; j < items; ++j) {
