@@ -232,7 +232,9 @@ TEST_CASE("selective_scan of constant parameters is an affine scan of constant d
 TEST_CASE("selective_scan: gradients are finite differences", "[selective_scan]") {
   for (const SelectiveScanOptions& options : some_options) {
     CAPTURE(options.gate, options.variable_B, options.variable_C);
-    CHECK(gradient_error(make<double>(4, 3, 2, options), 2, 7) < 1e-8);
+    // Without the softplus random steps are negative, too: states may grow twentyfold a token, to thousands, whose
+    // rounding drowns the differences.
+    CHECK(gradient_error(make<double>(4, 3, 2, options), 2, options.delta_softplus ? 7 : 6) < 1e-8);
     CHECK(gradient_error(make<double>(11, 2, 1, options), 3, 6, {6, 2, 0}) < 1e-8);
   }
   CHECK(gradient_error(make<double>(17, 2, 1), 1, 36) < 1e-8);
