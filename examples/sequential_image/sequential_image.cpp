@@ -1,11 +1,13 @@
 /// Reads images pixel after pixel with blocks of S4D: all pixels at once, one by one, and the first half at once with
 /// the rest one by one, which give the same answer. Trains them first where there are images to train on. Shows the
 /// impulse response of a channel. Without files it draws images and takes fresh parameters, whose answers mean nothing.
+/// With --copy it learns the copying memory task instead.
 
 #include <chrono>
 #include <stepscan/io/safetensors.hpp>
 
 #include "../support/arguments.hpp"
+#include "copy_task.hpp"
 #include "image_files.hpp"
 #include "image_reader.hpp"
 #include "image_training.hpp"
@@ -20,6 +22,7 @@ constexpr const char* usage =
     "                                 [--train-images FILE --train-labels FILE [--epochs N] [--save "
     "FILE.safetensors]]\n"
     "                                 [--channel N] [--svg FILE] [--seed N]\n"
+    "       stepscan_sequential_image --copy DELAY [--updates N] [--seed N]\n"
     "  --images FILE        IDX file of images, as MNIST has them\n"
     "  --labels FILE        IDX file of their labels\n"
     "  --weights FILE       parameters (default: fresh ones)\n"
@@ -30,6 +33,8 @@ constexpr const char* usage =
     "  --save FILE          writes the parameters trained\n"
     "  --channel N          whose impulse response is shown (default 0)\n"
     "  --svg FILE           writes it as an image\n"
+    "  --copy DELAY         learns to repeat symbols behind so many silent tokens, in place of images\n"
+    "  --updates N          of its parameters (default 1000)\n"
     "  --seed N             of fresh parameters, drawn images and the order of training (default 1)\n";
 
 /// More images than any file is asked for.
@@ -105,7 +110,10 @@ void run(examples::Arguments arguments) {
   const Index count = arguments.number("--count", 16, 1, 4096);
   const Index channel = arguments.number("--channel", 0, 0, examples::ImageReader::width - 1);
   const auto seed = static_cast<std::uint64_t>(arguments.number("--seed", 1, 0, 1 << 30));
+  const Index delay = arguments.number("--copy", 0, 0, 1 << 16);
+  const int updates = arguments.number("--updates", 1000, 1, 1 << 24);
   static_cast<void>(arguments.words(0));
+  if (delay > 0) return examples::run_copies(delay, updates, seed);
   if (image_path.empty() && !label_path.empty()) fail<ArgumentError>("--labels: expected --images beside it");
   if (train_images.empty() != train_labels.empty()) {
     fail<ArgumentError>("expected --train-images and --train-labels together");

@@ -24,7 +24,7 @@ class SequenceGradient {
     auto y = view<Model::static_outputs>(outputs_, x, time, model.output_size());
     auto dy = view<Model::static_outputs>(cotangents_, x, time, model.output_size());
     const auto dx = view<Model::static_inputs>(input_cotangents_, x, x.time, model.input_size());
-    const State dstate_end = model.initial_state(x.batch);
+    const State dstate_end = zeros_like(model.initial_state(x.batch));
     State dstate_start = dstate_end;
     model.forward(state, x, y, tape_);
     if constexpr (Model::keeps_time) y.lengths = x.lengths, y.start = x.start;

@@ -19,7 +19,7 @@ class TokenGradient {
   template <class Loss>
   LossSum operator()(const Model& model, State& state, const TokenIds& ids, const ClassTargets& targets,
                      const Loss& loss, Model& gradient) {
-    const State dstate_end = model.initial_state(ids.batch);
+    const State dstate_end = zeros_like(model.initial_state(ids.batch));
     State dstate_start = dstate_end;
     LossSum sum;
     model.forward_hidden(state, ids, tape_);
