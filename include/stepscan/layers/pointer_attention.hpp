@@ -64,7 +64,7 @@ class PointerAttention {
     require("queries", w2.extent(1), queries.features);
     require("log_probs", items.time, results.log_probs.features);
     require("probs", items.time, results.probs.features);
-    require("context", items.features, results.context.features);
+    if (results.context.data != nullptr) require("context", items.features, results.context.features);
     const Workspace::Scope scope(workspace);
     pointer_attention<S>(scores(), {projected, items}, project(queries, workspace), mask, results, workspace);
   }
