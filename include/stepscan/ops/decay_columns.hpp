@@ -13,7 +13,7 @@ template <Scalar S>
 struct DecayBand {
   static constexpr Index width = simd_width<S>;
   static constexpr Index narrowest = state_tile.vectors * width;
-  static constexpr Index widest = 2 * narrowest;
+  static constexpr Index widest = 4 * narrowest;
 
   const DecayRun<S>& run;
   MatrixView<S> values;   ///< [tokens, columns], padded to whole registers with zeros
@@ -33,7 +33,8 @@ struct DecayBand {
     const Index whole = Grouped ? DecayRun<S>::grouped(n) : 0;
     for (Index t = 0; t < whole; t += group) begin_group(t, v + t * v_stride, v_stride, skip);
     for (Index t = whole; t < n; ++t) begin_token(t, v + t * v_stride, skip);
-    pass_tiles<PerChannel, Grouped>(whole, n, state, state_stride);
+    if (whole > 0) pass_tiles<PerChannel, true>(0, whole, state, state_stride);
+    if (whole < n) pass_tiles<PerChannel, false>(whole, n, state, state_stride);
   }
 
  private:
@@ -65,19 +66,19 @@ struct DecayBand {
   }
 
   template <bool PerChannel, bool Grouped>
-  void pass_tiles(Index whole, Index end, S* state, Index stride) noexcept {
+  void pass_tiles(Index begin, Index end, S* state, Index stride) noexcept {
     const Index columns = values.cols, keys = run.keys.cols;
     const auto pass_rows = [&](auto rows, Index d) {
       constexpr int wide = state_tile.vectors;
       S* const at = state + d * stride;
       Index j = 0;
       for (; j + wide * width <= columns; j += wide * width) {
-        pass_tile<PerChannel, Grouped, rows, wide, true>(whole, end, d, j, at + j, stride);
+        pass_tile<PerChannel, Grouped, rows, wide, true>(begin, end, d, j, at + j, stride);
       }
       for (; j + width <= columns; j += width) {
-        pass_tile<PerChannel, Grouped, rows, 1, true>(whole, end, d, j, at + j, stride);
+        pass_tile<PerChannel, Grouped, rows, 1, true>(begin, end, d, j, at + j, stride);
       }
-      if (j < columns) pass_tile<PerChannel, Grouped, rows, 1, false>(whole, end, d, j, at + j, stride);
+      if (j < columns) pass_tile<PerChannel, Grouped, rows, 1, false>(begin, end, d, j, at + j, stride);
       return d + rows;
     };
     for (Index d = 0; d < keys;) {
@@ -89,15 +90,15 @@ struct DecayBand {
     }
   }
 
-  /// Tokens [0, end) past the numbers of the state in rows d, ... and columns j, ..., the first `whole` of them in
-  /// groups. Outputs add up over tiles in the order of rows.
+  /// Tokens [begin, end) past the numbers of the state in rows d, ... and columns j, ... Outputs add up over tiles in
+  /// the order of rows.
   template <bool PerChannel, bool Grouped, int Rows, int Vectors, bool Full>
-  [[gnu::noinline]] void pass_tile(Index whole, Index end, Index d, Index j, S* corner, Index stride) noexcept {
+  [[gnu::noinline]] void pass_tile(Index begin, Index end, Index d, Index j, S* corner, Index stride) noexcept {
     const Index columns = values.cols - j;
     const Index in = run.queries.stride, out = outputs.stride, along = run.weights.stride;
-    const S *q = run.queries.row(0) + d, *k = run.keys.row(0) + d, *v = values.row(0) + j;
-    const S* a = run.weights.decay + (PerChannel ? d : 0);
-    S* y = outputs.row(0) + j;
+    const S *q = run.queries.row(begin) + d, *k = run.keys.row(begin) + d, *v = values.row(begin) + j;
+    const S* a = run.weights.decay + begin * along + (PerChannel ? d : 0);
+    S* y = outputs.row(begin) + j;
     Simd<S> tile[Rows][Vectors];
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
@@ -108,7 +109,7 @@ struct DecayBand {
       }
     }
     if constexpr (Grouped) {
-      for (Index t = 0; t < whole; t += group) {
+      for (Index t = begin; t < end; t += group) {
 #pragma GCC unroll 4
         for (Index i = 0; i < group; ++i) {
           Simd<S> sum[Vectors];
@@ -147,30 +148,31 @@ struct DecayBand {
         }
         a += group * along;
       }
-    }
-    for (Index t = whole; t < end; ++t) {
-      Simd<S> value[Vectors], sum[Vectors];
-#pragma GCC unroll 16
-      for (int c = 0; c < Vectors; ++c) {
-        value[c] = load(v + c * width);
-        sum[c] = load(y + c * width);
-      }
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) {
-        const Simd<S> decay(a[PerChannel ? r : 0]), key(k[r]), query(q[r]);
+    } else {
+      for (Index t = begin; t < end; ++t) {
+        Simd<S> value[Vectors], sum[Vectors];
 #pragma GCC unroll 16
         for (int c = 0; c < Vectors; ++c) {
-          tile[r][c] = fma(key, value[c], decay * tile[r][c]);
-          sum[c] = fma(query, tile[r][c], sum[c]);
+          value[c] = load(v + c * width);
+          sum[c] = load(y + c * width);
         }
-      }
 #pragma GCC unroll 16
-      for (int c = 0; c < Vectors; ++c) store(y + c * width, sum[c]);
-      q += in;
-      k += in;
-      v += out;
-      y += out;
-      a += along;
+        for (int r = 0; r < Rows; ++r) {
+          const Simd<S> decay(a[PerChannel ? r : 0]), key(k[r]), query(q[r]);
+#pragma GCC unroll 16
+          for (int c = 0; c < Vectors; ++c) {
+            tile[r][c] = fma(key, value[c], decay * tile[r][c]);
+            sum[c] = fma(query, tile[r][c], sum[c]);
+          }
+        }
+#pragma GCC unroll 16
+        for (int c = 0; c < Vectors; ++c) store(y + c * width, sum[c]);
+        q += in;
+        k += in;
+        v += out;
+        y += out;
+        a += along;
+      }
     }
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
