@@ -298,9 +298,7 @@ struct Training<Branches<How, Layers...>> {
 
  private:
   static SequenceView<S> between(const Input& x, Tensor<S, Dynamic>& memory, Index features) {
-    const Index size = x.batch * x.time * features;
-    if (memory.size() < size) memory = Tensor<S, Dynamic>(size);
-    return detail::BetweenLayers(x).template view<Dynamic>(memory.data(), features);
+    return detail::BetweenLayers(x).template view<Dynamic>(room_in(memory, x.batch * x.time * features), features);
   }
 
   /// The cotangents of the branches' outputs. Writes dx by way of the gate.

@@ -55,9 +55,9 @@ struct Training<Classifier<Encoder, Classes, Kind>> {
   static MatrixView<S> pooled(Tape& tape) { return SequenceView<S>(tape.pooled).frame(0); }
 
   static SequenceView<S, Features> sequence(const L& model, const Tape& tape, Tensor<S, Dynamic>& memory) {
-    const Index size = tape.shape.batch * tape.shape.time * model.head.input_size();
-    if (memory.size() < size) memory = Tensor<S, Dynamic>(size);
-    return tape.shape.template view<Features>(memory.data(), model.head.input_size());
+    const Index features = model.head.input_size();
+    S* const room = room_in(memory, tape.shape.batch * tape.shape.time * features);
+    return tape.shape.template view<Features>(room, features);
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include <stepscan/layers/linear_backward.hpp>
 #include <stepscan/models/forecaster.hpp>
+#include <stepscan/ops/tokens.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
@@ -41,10 +42,7 @@ struct Training<Forecaster<Encoder>> {
     NoState none;
     model.head.scan(none, L::flat(features), forecasts);
     model.write(forecasts, statistics, y);
-    const SequenceView<S> kept = outputs_of(model, tape);
-    for (Index b = 0; b < y.batch; ++b) {
-      for (Index t = 0; t < y.time; ++t) std::copy_n(y.token(b, t), Index{y.features}, kept.token(b, t));
-    }
+    copy_tokens<S>(y, y, outputs_of(model, tape));
   }
 
   static void backward(const L& model, Tape& tape, const SequenceView<const S>& dy, const State& dstate_end,

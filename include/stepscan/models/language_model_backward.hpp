@@ -73,9 +73,8 @@ struct Training<LanguageModel<S, Vocabulary, D, Blocks, Head, FinalNorm>> {
 
  private:
   static Hidden sequence(const L& model, const Tape& tape, Tensor<S, Dynamic>& memory) {
-    const Index size = tape.ids.batch * tape.ids.time * model.features();
-    if (memory.size() < size) memory = Tensor<S, Dynamic>(size);
-    return detail::BetweenLayers(tape.ids).template view<D, S>(memory.data(), model.features());
+    S* const room = room_in(memory, tape.ids.batch * tape.ids.time * model.features());
+    return detail::BetweenLayers(tape.ids).template view<D, S>(room, model.features());
   }
 
   static void through_blocks(const L& model, Tape& tape, const State& dstate_end, L& gradient, State& dstate_start) {

@@ -181,9 +181,8 @@ struct Training<Repeat<N, Block>> {
 
  private:
   static SequenceView<S, L::static_outputs> between(const L& layer, const Tape& tape, Tensor<S, Dynamic>& memory) {
-    const Index size = tape.batch * tape.time * layer.output_size();
-    if (memory.size() < size) memory = Tensor<S, Dynamic>(size);
-    return {memory.data(), tape.batch, tape.time, layer.output_size()};
+    const Index features = layer.output_size();
+    return {room_in(memory, tape.batch * tape.time * features), tape.batch, tape.time, features};
   }
 };
 

@@ -43,9 +43,7 @@ class SequenceGradient {
  private:
   template <Index Features>
   static SequenceView<S, Features> view(Tensor<S, Dynamic>& memory, const Input& x, Index time, Index features) {
-    const Index size = x.batch * time * features;
-    if (memory.size() < size) memory = Tensor<S, Dynamic>(size);
-    return {memory.data(), x.batch, time, features};
+    return {room_in(memory, x.batch * time * features), x.batch, time, features};
   }
 
   Tape<Model> tape_;

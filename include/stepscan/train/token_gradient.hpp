@@ -1,6 +1,7 @@
 #pragma once
 
 #include <stepscan/models/language_model_backward.hpp>
+#include <stepscan/ops/tokens.hpp>
 #include <stepscan/train/losses.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
@@ -24,14 +25,11 @@ class TokenGradient {
     LossSum sum;
     model.forward_hidden(state, ids, tape_);
     const auto cotangents = [&](Index start, const auto& logits) {
-      const Index size = logits.batch * logits.time * logits.features;
-      if (logits_.size() < size) logits_ = Tensor<S, Dynamic>(size);
-      SequenceView<S> y(logits_.data(), logits.batch, logits.time, Index{logits.features});
+      S* const room = room_in(logits_, logits.batch * logits.time * logits.features);
+      SequenceView<S> y(room, logits.batch, logits.time, Index{logits.features});
       y.lengths = logits.lengths;
       y.start = logits.start;
-      for (Index b = 0; b < y.batch; ++b) {
-        for (Index t = 0; t < y.length(b); ++t) std::copy_n(logits.token(b, t), Index{y.features}, y.token(b, t));
-      }
+      copy_tokens<S>(logits, logits, y);
       sum += loss.sum(y, targets.middle_cols(start, y.time), logits);
     };
     model.backward_by(tape_, cotangents, dstate_end, gradient, dstate_start);

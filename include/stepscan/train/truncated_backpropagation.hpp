@@ -70,7 +70,7 @@ class TruncatedBackpropagation {
   using Buffer = Tensor<S, Dynamic, Dynamic, Dynamic>;
 
   static SequenceView<S> room(Buffer& buffer, const SequenceView<const S>& x, Index features) {
-    if (buffer.shape() != typename Buffer::Shape{x.batch, x.time, features}) buffer = Buffer(x.batch, x.time, features);
+    resize(buffer, {x.batch, x.time, features});
     return buffer;
   }
 
