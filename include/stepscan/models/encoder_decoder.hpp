@@ -169,12 +169,10 @@ class EncoderDecoder {
     State state = lesson.source.state;
     run(decoder, state, SequenceView<const S, D>(input_vectors(lesson)), outputs);
     const Workspace::Scope scope(workspace);
-    pointer_attention<S>(attention.scores(),
-                         {std::as_const(lesson.source.projected), std::as_const(lesson.source.memory)},
-                         attention.project(outputs, workspace), lesson.mask(),
-                         {lesson.log_probs, lesson.probs, joined.middle_features(0, Extent<Dynamic>(hidden())),
-                          workspace.take<Index>(batch * steps)},
-                         workspace);
+    pointer_attention<S>(
+        attention.scores(), {std::as_const(lesson.source.projected), std::as_const(lesson.source.memory)},
+        attention.project(outputs, workspace), lesson.mask(),
+        {lesson.log_probs, lesson.probs, joined.middle_features(0, Extent<Dynamic>(hidden())), nullptr}, workspace);
     auto readout_state = readout.initial_state(batch);
     run(readout, readout_state, SequenceView<const S>(joined), SequenceView<S, TargetVocabulary>(lesson.logits));
   }

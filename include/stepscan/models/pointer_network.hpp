@@ -144,9 +144,8 @@ class PointerNetwork {
     run(decoder, lesson.decoder, inputs.ragged(lesson.lengths), SequenceView<S>(lesson.queries));
     const Workspace::Scope scope(workspace);
     const PointerMemory<S> memory{std::as_const(lesson.items.projected), std::as_const(lesson.items.memory)};
-    pointer_attention<S>(
-        pointer.scores(), memory, pointer.project(std::as_const(lesson.queries), workspace), lesson.mask(),
-        {lesson.log_probs, lesson.probs, {}, workspace.take<Index>(x.batch * targets.steps)}, workspace);
+    pointer_attention<S>(pointer.scores(), memory, pointer.project(std::as_const(lesson.queries), workspace),
+                         lesson.mask(), {lesson.log_probs, lesson.probs, {}, nullptr}, workspace);
     double sum = 0;
     for (Index b = 0; b < x.batch; ++b) {
       for (Index i = 0; i < targets.length(b); ++i) {

@@ -61,11 +61,10 @@ class TranslationRows {
     const SequenceView<S> queries = model_.attention.project(outputs, workspace);
     for (Index r = 0; r < ids.rows; ++r) {
       const Index b = member_of(r), tokens = memory_.items.time;
-      Index likeliest = -1;
       const PointerMemory<S> own{memory_.projected.members(b, 1), memory_.items.members(b, 1)};
       model_.attention.scores().scores(own.projected, 0, queries.token(r, 0), scores_);
       point_one<S>(own, {source_.allowed.data() + b * tokens, 1, tokens}, 0, 0, scores_,
-                   {log_probs_, probs_, contexts.members(r, 1), &likeliest});
+                   {log_probs_, probs_, contexts.members(r, 1), nullptr});
     }
     readout_.step(readout_state_, joined_.frame(0), logits_);
     for (Index r = 0; r < ids.rows; ++r) log_softmax_row<S>(logits_.row(r), logits_.cols);
