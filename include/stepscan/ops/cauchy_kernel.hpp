@@ -128,7 +128,7 @@ void cauchy_kernel(Index modes, double h, const Mode& mode, const double* tau, c
   cauchy_spectrum(modes, h, mode, room.outputs, room.length, tau, room.terms, {room.re, room.im});
   for (Index k = 0; k < room.length / 2 + 1; ++k) room.spectrum[k] = {room.re[k], room.im[k]};
   inverse_real_fft(room.spectrum, room.length, room.taps);
-  narrow_copy(room.taps, taps, response);
+  convert_row(room.taps, taps, response);
 }
 
 /// The nodes tan(pi k / L), k = 0 ... L / 2; at w = -1 any number, for its limit is taken.

@@ -59,7 +59,7 @@ void dense_kernel(const SystemShape& shape, MatrixView<S> response, Index system
       transpose<double>({room.tables.outputs + m * (C + 1) * M, C, M}, {room.inner, M, C});
       small_multiply<double>(factor(MatrixView<const double>(room.starts, rows, M)), {room.inner, M, C},
                              {room.taps, rows, C});
-      detail::narrow_copy(room.taps, length, response.row(f * shape.channels + m));
+      convert_row(room.taps, length, response.row(f * shape.channels + m));
     }
   });
 }

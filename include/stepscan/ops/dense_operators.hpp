@@ -101,9 +101,9 @@ void dense_operators(const DenseResponse& system, Index chunk, const ChunkOperat
       for (Index s = 0; s < M; ++s) out.read[(m * M + s) * chunk + i] = static_cast<S>(rows[i * M + s]);
     }
   }
-  for (Index j = 0; j < chunk; ++j) narrow_copy(room.inputs + (chunk - 1 - j) * M, M, out.write + j * M);
-  narrow_copy(room.product, M * M, out.carry);
-  narrow_copy(system.transposed, M * M, out.advance);
+  for (Index j = 0; j < chunk; ++j) convert_row(room.inputs + (chunk - 1 - j) * M, M, out.write + j * M);
+  convert_row(room.product, M * M, out.carry);
+  convert_row(system.transposed, M * M, out.advance);
 }
 
 }  // namespace detail

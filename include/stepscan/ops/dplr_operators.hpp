@@ -89,14 +89,14 @@ void dplr_operators(const DplrVectors& v, double skip, Index chunk, const ChunkO
     out.response[chunk - 1 + l] = static_cast<S>(dot(v.c, room.inputs + l * M, M) + (l == 0 ? skip : 0.0));
   }
   transpose<double>({room.outputs + M, chunk, M}, {room.turned, M, chunk});
-  narrow_copy(room.turned, M * chunk, out.read);
-  for (Index j = 0; j < chunk; ++j) narrow_copy(room.inputs + (chunk - 1 - j) * M, M, out.write + j * M);
+  convert_row(room.turned, M * chunk, out.read);
+  for (Index j = 0; j < chunk; ++j) convert_row(room.inputs + (chunk - 1 - j) * M, M, out.write + j * M);
   small_multiply<double>(transposed_factor(MatrixView<const double>(room.along, chunk, M)), {room.pushes, chunk, M},
                          {room.carry, M, M});
   add_block_diagonal(v.modes, room.power, room.carry);
-  narrow_copy(room.carry, M * M, out.carry);
+  convert_row(room.carry, M * M, out.carry);
   dplr_transposed(v, room.carry);
-  narrow_copy(room.carry, M * M, out.advance);
+  convert_row(room.carry, M * M, out.advance);
 }
 
 }  // namespace detail

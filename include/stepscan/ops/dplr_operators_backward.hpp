@@ -111,7 +111,6 @@ template <Scalar S>
 void dplr_operators_backward(const DplrVectors& v, Index chunk, const ChunkOperators<const S>& d,
                              const DplrOperatorsRoom& tables, const DplrPullbackRoom& room) noexcept {
   const Index M = 2 * v.modes, C = chunk;
-  const auto widen = [](const S* from, Index count, double* to) { std::copy_n(from, count, to); };
   fill_dplr_tables(v, C, tables);
   fill_dplr_pushes(v, C, tables);
 
@@ -123,17 +122,17 @@ void dplr_operators_backward(const DplrVectors& v, Index chunk, const ChunkOpera
     }
   }
   *room.skip += static_cast<double>(d.response[C - 1]);
-  widen(d.read, M * C, room.turned);
+  convert_row(d.read, M * C, room.turned);
   transpose<double>({room.turned, M, C}, {room.outputs + M, C, M});
 
-  widen(d.carry, M * M, room.matrix);
+  convert_row(d.carry, M * M, room.matrix);
   const MatrixView<const double> carry(room.matrix, M, M), turned(room.turned, M, M);
   transpose<double>(carry, {room.turned, M, M});
   small_multiply<double>(factor(MatrixView<const double>(tables.pushes, C, M)), turned, {room.along, C, M});
   small_multiply<double>(factor(MatrixView<const double>(tables.along, C, M)), carry, {room.pushes, C, M});
   pull_block_diagonal(v.modes, room.matrix, room.power);
   pull_dplr_pushes(v, C, tables, room);
-  widen(d.advance, M * M, room.matrix);
+  convert_row(d.advance, M * M, room.matrix);
   pull_transposed(v, room.matrix, room.sum);
 
   for (Index j = C - 1; j >= 0; --j) {

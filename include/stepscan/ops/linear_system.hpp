@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <stepscan/kernels/dot.hpp>
+#include <stepscan/kernels/half.hpp>
 #include <stepscan/kernels/lanes.hpp>
 #include <stepscan/kernels/small_product.hpp>
 #include <stepscan/kernels/transpose.hpp>
@@ -100,12 +101,6 @@ inline constexpr Index system_block = 64 / static_cast<Index>(sizeof(S));
 
 /// Taps of a row when an impulse response is made as a product of matrices.
 inline constexpr Index kernel_columns = 64;
-
-/// Operators are worked out in double and rounded where they are kept.
-template <Scalar S>
-void narrow_copy(const double* from, Index count, S* to) noexcept {
-  for (Index i = 0; i < count; ++i) to[i] = static_cast<S>(from[i]);
-}
 
 /// Numbers of scratch of apply_transition.
 [[nodiscard]] constexpr Index transition_room(const SystemShape& shape) noexcept { return shape.states; }
