@@ -9,7 +9,7 @@ namespace stepscan::inline STEPSCAN_ISA {
 /// Activation<float, Dynamic, TanhActivation> layer(features).
 /// Used by its names: Relu, Tanh, Sigmoid, Silu, Gelu, Softplus.
 template <Scalar S, Index Features, class Function, class Math = Exact>
-class Activation : public StatelessLayer<Activation<S, Features, Function, Math>, S, Features, Features> {
+class Activation : public RowwiseLayer<Activation<S, Features, Function, Math>, S, Features, Features> {
  public:
   static constexpr const char* name = "Activation";
   using FunctionType = Function;
@@ -34,15 +34,6 @@ class Activation : public StatelessLayer<Activation<S, Features, Function, Math>
 
   void run_step(NoState&, MatrixView<const S, Dynamic, Features> x, MatrixView<S, Dynamic, Features> y) const noexcept {
     activate<Function, Math, S>(x, y);
-  }
-
-  template <class Form>
-  void run_scan(const Form&, NoState&, SequenceView<const S, Features> x, SequenceView<S, Features> y,
-                Workspace&) const {
-    for (Index b = 0; b < x.batch; ++b) {
-      activate<Function, Math, S>(x.member(b).middle_rows(0, x.length(b)), y.member(b).middle_rows(0, x.length(b)));
-    }
-    clear_padding(x, y);
   }
 
   [[no_unique_address]] Extent<Features> features_;

@@ -8,7 +8,7 @@ namespace stepscan::inline STEPSCAN_ISA {
 
 /// Log decays of heads from their pre-activations: g = -exp(A_log) softplus(a + dt_bias), A_log and dt_bias [Heads].
 template <Scalar S, Index Heads, class Math = Exact>
-class LearnedDecay : public StatelessLayer<LearnedDecay<S, Heads, Math>, S, Heads, Heads> {
+class LearnedDecay : public RowwiseLayer<LearnedDecay<S, Heads, Math>, S, Heads, Heads> {
  public:
   static constexpr const char* name = "LearnedDecay";
 
@@ -48,14 +48,6 @@ class LearnedDecay : public StatelessLayer<LearnedDecay<S, Heads, Math>, S, Head
 
   void run_step(NoState&, MatrixView<const S, Dynamic, Heads> x, MatrixView<S, Dynamic, Heads> y) const noexcept {
     decay_gate<Math, S>(gate(), x, y);
-  }
-
-  template <class Form>
-  void run_scan(const Form&, NoState&, SequenceView<const S, Heads> x, SequenceView<S, Heads> y, Workspace&) const {
-    for (Index b = 0; b < x.batch; ++b) {
-      decay_gate<Math, S>(gate(), x.member(b).middle_rows(0, x.length(b)), y.member(b).middle_rows(0, x.length(b)));
-    }
-    clear_padding(x, y);
   }
 };
 

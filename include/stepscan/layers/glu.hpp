@@ -9,7 +9,7 @@ namespace stepscan::inline STEPSCAN_ISA {
 /// f the logistic function unless another one is named. No parameters; runs in any form. x [batch, time, 2 Features],
 /// y [batch, time, Features]. The number of features may be Dynamic: Glu<float, Dynamic> layer(features).
 template <Scalar S, Index Features, class Function = SigmoidActivation, class Math = Exact>
-class Glu : public StatelessLayer<Glu<S, Features, Function, Math>, S, static_product(2, Features), Features> {
+class Glu : public RowwiseLayer<Glu<S, Features, Function, Math>, S, static_product(2, Features), Features> {
   static constexpr Index Inputs = static_product(2, Features);
 
  public:
@@ -35,15 +35,6 @@ class Glu : public StatelessLayer<Glu<S, Features, Function, Math>, S, static_pr
 
   void run_step(NoState&, MatrixView<const S, Dynamic, Inputs> x, MatrixView<S, Dynamic, Features> y) const noexcept {
     glu<Function, Math, S>(x.middle_cols(features_, output_size()), x.middle_cols(0, output_size()), y);
-  }
-
-  template <class Form>
-  void run_scan(const Form&, NoState& none, SequenceView<const S, Inputs> x, SequenceView<S, Features> y,
-                Workspace&) const {
-    for (Index b = 0; b < x.batch; ++b) {
-      run_step(none, x.member(b).middle_rows(0, x.length(b)), y.member(b).middle_rows(0, x.length(b)));
-    }
-    clear_padding(x, y);
   }
 
   [[no_unique_address]] Extent<Features> features_;

@@ -7,7 +7,7 @@ namespace stepscan::inline STEPSCAN_ISA {
 
 /// What the normalisations of a token's features share. Self holds weight, eps, perhaps bias, and group_count().
 template <class Self, Centre About, Scalar S, Index Features>
-class NormLayer : public StatelessLayer<Self, S, Features, Features> {
+class NormLayer : public RowwiseLayer<Self, S, Features, Features> {
  public:
   static constexpr Centre centre = About;
 
@@ -38,15 +38,6 @@ class NormLayer : public StatelessLayer<Self, S, Features, Features> {
 
   void run_step(NoState&, MatrixView<const S, Dynamic, Features> x, MatrixView<S, Dynamic, Features> y) const noexcept {
     normalize<About, S>(norm(), x, y);
-  }
-
-  template <class Form>
-  void run_scan(const Form&, NoState&, SequenceView<const S, Features> x, SequenceView<S, Features> y,
-                Workspace&) const {
-    for (Index b = 0; b < x.batch; ++b) {
-      normalize<About, S>(norm(), x.member(b).middle_rows(0, x.length(b)), y.member(b).middle_rows(0, x.length(b)));
-    }
-    clear_padding(x, y);
   }
 };
 

@@ -10,9 +10,9 @@ namespace stepscan::inline STEPSCAN_ISA {
 ///   q_h -> q_norm * q_h / sqrt(mean(q_h^2) + eps),   k_g -> k_norm * k_g / sqrt(mean(k_g^2) + eps)
 /// q_norm.weight and k_norm.weight [KeyDim], the same for every head. Runs in any form.
 template <Scalar S, Index Heads, Index KvHeads, Index KeyDim, Index ValueDim>
-class QueryKeyNorm : public StatelessLayer<QueryKeyNorm<S, Heads, KvHeads, KeyDim, ValueDim>, S,
-                                           detail::attention_inputs(Heads, KvHeads, KeyDim, ValueDim),
-                                           detail::attention_inputs(Heads, KvHeads, KeyDim, ValueDim)> {
+class QueryKeyNorm : public RowwiseLayer<QueryKeyNorm<S, Heads, KvHeads, KeyDim, ValueDim>, S,
+                                         detail::attention_inputs(Heads, KvHeads, KeyDim, ValueDim),
+                                         detail::attention_inputs(Heads, KvHeads, KeyDim, ValueDim)> {
   static constexpr Index Features = detail::attention_inputs(Heads, KvHeads, KeyDim, ValueDim);
 
  public:
@@ -55,25 +55,12 @@ class QueryKeyNorm : public StatelessLayer<QueryKeyNorm<S, Heads, KvHeads, KeyDi
  private:
   friend Layer<QueryKeyNorm, S, Features, Features>;
 
-  void run_rows(MatrixView<const S> x, MatrixView<S> y) const noexcept {
+  void run_step(NoState&, MatrixView<const S, Dynamic, Features> x, MatrixView<S, Dynamic, Features> y) const noexcept {
     for_each_norm([&](auto which, Index first, Index heads) {
       const Index count = heads * sizes_.key_dim;
       normalize<Centre::zero, S>(norm(which, heads), x.middle_cols(first, count), y.middle_cols(first, count));
     });
     for (Index r = 0; r < x.rows; ++r) std::copy(x.row(r) + first_value(), x.row(r) + x.cols, y.row(r) + first_value());
-  }
-
-  void run_step(NoState&, MatrixView<const S, Dynamic, Features> x, MatrixView<S, Dynamic, Features> y) const noexcept {
-    run_rows(x, y);
-  }
-
-  template <class Form>
-  void run_scan(const Form&, NoState&, SequenceView<const S, Features> x, SequenceView<S, Features> y,
-                Workspace&) const {
-    for (Index b = 0; b < x.batch; ++b) {
-      run_rows(x.member(b).middle_rows(0, x.length(b)), y.member(b).middle_rows(0, x.length(b)));
-    }
-    clear_padding(x, y);
   }
 
   AttentionSizes sizes_;

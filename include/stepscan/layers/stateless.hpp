@@ -21,6 +21,25 @@ class StatelessLayer : public Layer<Self, S, Inputs, Outputs> {
   StatelessLayer() = default;
 };
 
+/// Those of them that treat any number of rows in one call: a scan is a step over each member's real tokens.
+template <class Self, Scalar S, Index Inputs, Index Outputs>
+class RowwiseLayer : public StatelessLayer<Self, S, Inputs, Outputs> {
+ protected:
+  RowwiseLayer() = default;
+
+ private:
+  friend Layer<Self, S, Inputs, Outputs>;
+
+  template <class Form>
+  void run_scan(const Form&, NoState& none, SequenceView<const S, Inputs> x, SequenceView<S, Outputs> y,
+                Workspace&) const noexcept {
+    for (Index b = 0; b < x.batch; ++b) {
+      this->step(none, x.member(b).middle_rows(0, x.length(b)), y.member(b).middle_rows(0, x.length(b)));
+    }
+    clear_padding(x, y);
+  }
+};
+
 namespace detail {
 
 /// Two sequences as one member each, where their members follow each other at the distance of tokens (or hold one
