@@ -96,6 +96,7 @@
 #include <stepscan/ops/block_topk.hpp>
 #include <stepscan/ops/decay_attention.hpp>
 #include <stepscan/ops/decay_attention_backward.hpp>
+#include <stepscan/ops/decay_chunk_backward.hpp>
 #include <stepscan/ops/discretize_hold.hpp>
 #include <stepscan/ops/key_lists.hpp>
 #include <stepscan/ops/pattern_step.hpp>

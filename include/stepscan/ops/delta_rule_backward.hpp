@@ -1,6 +1,6 @@
 #pragma once
 
-#include <stepscan/ops/decay_attention_backward.hpp>
+#include <stepscan/ops/decay_chunk_backward.hpp>
 #include <stepscan/ops/delta_rule.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA::detail {
