@@ -36,10 +36,10 @@ void attention_weights(const MultiHeadLayer<Self, Qkv, std::tuple<Between...>, A
     part.scan(own, qkv, next, workspace);
     qkv = next;
   };
-  [&]<std::size_t... I>(std::index_sequence<I...>) {
+  const auto run_all = [&]<std::size_t... I>(std::index_sequence<I...>) {
     (run(std::get<I>(layer.between), std::get<I>(state.between)), ...);
-  }
-  (std::index_sequence_for<Between...>{});
+  };
+  run_all(std::index_sequence_for<Between...>{});
   attention_weights(layer.attention, state.cache, qkv, b, h, weights, workspace);
 }
 

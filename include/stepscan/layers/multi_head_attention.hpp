@@ -95,11 +95,11 @@ class MultiHeadAttention
 
   static constexpr auto fields() {
     using L = MultiHeadAttention;
-    return []<std::size_t... I>(std::index_sequence<I...>) {
+    const auto list = []<std::size_t... I>(std::index_sequence<I...>) {
       return std::tuple{Field{"", &L::qkv_proj}, Field{"", typename L::State::template Part<I>{}}...,
                         Field{"", &L::attention}, Field{"o_proj", &L::o_proj}};
-    }
-    (std::make_index_sequence<std::tuple_size_v<typename Types::Between>>{});
+    };
+    return list(std::make_index_sequence<std::tuple_size_v<typename Types::Between>>{});
   }
 
   /// All parameters zero. Throws ShapeError when heads do not divide the model and there is no head_dim, kv_heads do

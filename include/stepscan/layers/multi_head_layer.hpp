@@ -17,10 +17,10 @@ struct MultiHeadState {
     constexpr auto& operator()(auto& owner) const noexcept { return std::get<I>(owner.between); }
   };
   static constexpr auto fields() {
-    return []<std::size_t... I>(std::index_sequence<I...>) {
+    const auto list = []<std::size_t... I>(std::index_sequence<I...>) {
       return std::tuple{Field{"", &MultiHeadState::cache}, Field{"", Part<I>{}}...};
-    }
-    (std::index_sequence_for<Between...>{});
+    };
+    return list(std::index_sequence_for<Between...>{});
   }
 };
 

@@ -21,7 +21,7 @@ class QkvProjection
   K k_proj;
   V v_proj;
 
-  static constexpr auto fields() requires(Tree<Q>&& Tree<K>&& Tree<V>) {
+  static constexpr auto fields() requires(Trees<Q, K, V>) {
     return std::tuple{Field{"q_proj", &QkvProjection::q_proj}, Field{"k_proj", &QkvProjection::k_proj},
                       Field{"v_proj", &QkvProjection::v_proj}};
   }

@@ -8,7 +8,7 @@ namespace stepscan::inline STEPSCAN_ISA {
 
 /// What an S4d runs in unless told otherwise: token by token, which is faster wherever its channels fill a register.
 template <Scalar S, Index Features>
-using S4dForm = std::conditional_t < Features != Dynamic&& Features<simd_width<S>, Chunked<>, Recurrent>;
+using S4dForm = std::conditional_t<(Features != Dynamic && Features < simd_width<S>), Chunked<>, Recurrent>;
 
 /// What an S4d is beside its parameters.
 struct S4dOptions {

@@ -78,7 +78,6 @@ class Branches : public Layer<Branches<How, First, Rest...>, typename First::sca
   using S = typename First::scalar_type;
   static constexpr Index Inputs = Traits::inputs;
   static constexpr Index Outputs = Traits::outputs;
-  static constexpr auto indices = std::index_sequence_for<First, Rest...>{};
 
  public:
   static constexpr const char* name = "Branches";
@@ -96,7 +95,7 @@ class Branches : public Layer<Branches<How, First, Rest...>, typename First::sca
   std::tuple<First, Rest...> layers;
   [[no_unique_address]] typename Traits::Gate gate;
 
-  static constexpr auto fields() requires(Tree<First>&&...&& Tree<Rest>) {
+  static constexpr auto fields() requires(Trees<First, Rest...>) {
     if constexpr (Traits::gated) {
       return std::tuple{Field{"", &Branches::layers}, Field{"gate", &Branches::gate}};
     } else {
@@ -150,12 +149,12 @@ class Branches : public Layer<Branches<How, First, Rest...>, typename First::sca
   template <class F>
   void for_each_branch(F&& f) const {
     Index first = 0;
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
+    const auto visit = [&]<std::size_t... I>(std::index_sequence<I...>) {
       ((f(std::get<I>(layers), std::integral_constant<std::size_t, I>{}, first),
         first += std::get<I>(layers).output_size()),
        ...);
-    }
-    (indices);
+    };
+    visit(std::index_sequence_for<First, Rest...>{});
   }
 
   /// The features of [f_0 | f_1 | ...].

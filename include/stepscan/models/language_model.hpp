@@ -81,7 +81,7 @@ class LanguageModel {
   FinalNorm norm;
   [[no_unique_address]] HeadType head;
 
-  static constexpr auto fields() requires(Tree<Blocks>&& Tree<FinalNorm> && (is_tied || Tree<HeadType>)) {
+  static constexpr auto fields() requires(Trees<Blocks, FinalNorm> && (is_tied || Tree<HeadType>)) {
     constexpr std::tuple shared{Field{"embedding", &LanguageModel::embedding}, Field{"blocks", &LanguageModel::blocks},
                                 Field{"norm", &LanguageModel::norm}};
     if constexpr (is_tied) {

@@ -73,20 +73,20 @@ class Repeat
   [[nodiscard]] Index input_size() const noexcept { return blocks[0].input_size(); }
   [[nodiscard]] Index output_size() const noexcept { return blocks[0].output_size(); }
   [[nodiscard]] State initial_state(Index batch) const {
-    return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    const auto state = [&]<std::size_t... I>(std::index_sequence<I...>) {
       return State{{blocks[I].initial_state(batch)...}, Scratch<S>(N > 1 ? batch * output_size() : 0)};
-    }
-    (std::make_index_sequence<N>{});
+    };
+    return state(std::make_index_sequence<N>{});
   }
 
   /// A Repeat of the blocks' plans.
   template <class Stored = S, class Math = void>
   [[nodiscard]] auto plan() const {
     using Plan = decltype(blocks[0].template plan<Stored, Math>());
-    return [&]<std::size_t... I>(std::index_sequence<I...>) {
-      return Repeat<N, Plan>(std::array<Plan, N>{blocks[I].template plan<Stored, Math>()...});
-    }
-    (std::make_index_sequence<N>{});
+    const auto stack = [&]<std::size_t... I>(std::index_sequence<I...>) {
+      return std::array<Plan, N>{blocks[I].template plan<Stored, Math>()...};
+    };
+    return Repeat<N, Plan>(stack(std::make_index_sequence<N>{}));
   }
 
  private:
