@@ -105,16 +105,17 @@ void spoil_padding(Sequence<S>& x, const std::vector<Index>& lengths) {
 
 /// The largest relative difference between a gradient, a tree or tensor like `values`, and central finite differences
 /// of loss() in every number of `values`; infinite where one is not a number. Where `values` has NaN, padding, the
-/// gradient is 0.
+/// gradient is 0. The options may ask for some numbers of each tensor alone.
 template <class T, class Loss>
-[[nodiscard]] double difference_error(T& values, const T& gradient, Loss&& loss) {
+[[nodiscard]] double difference_error(T& values, const T& gradient, Loss&& loss,
+                                      const GradientCheckOptions& options = {}) {
   GradientReport report;
   Random random(1);
   bool clean = true;
   const auto compare = [&](const Path& path, auto& tensor, const auto& slopes) {
     for (Index i = 0; i < tensor.size(); ++i) clean = clean && (!std::isnan(tensor[i]) || slopes[i] == 0);
     stepscan::detail::compare_slopes(
-        report, {}, random, [&] { return path.str(); }, tensor, slopes, loss);
+        report, options, random, [&] { return path.str(); }, tensor, slopes, loss);
   };
   if constexpr (Tree<T>) {
     for_each_tensor(compare, values, gradient);
