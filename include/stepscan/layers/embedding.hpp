@@ -4,6 +4,7 @@
 #include <stepscan/core/random.hpp>
 #include <stepscan/core/scalar.hpp>
 #include <stepscan/core/view.hpp>
+#include <stepscan/kernels/dot.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
@@ -85,9 +86,7 @@ void embedding_backward(const TokenIds& ids, const SequenceView<const S, Feature
   const Index features = gradient.output_size();
   for (Index b = 0; b < ids.batch; ++b) {
     for (Index t = 0; t < ids.length(b); ++t) {
-      S* const row = gradient.weight.data() + *ids.token(b, t) * features;
-      const S* const from = dy.token(b, t);
-      for (Index f = 0; f < features; ++f) row[f] += from[f];
+      add_scaled<S>(1, dy.token(b, t), gradient.weight.data() + *ids.token(b, t) * features, features);
     }
   }
 }

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <stepscan/core/config.hpp>
+#include <stepscan/train/number_text.hpp>
 #include <string>
 
 namespace stepscan::inline STEPSCAN_ISA {
@@ -31,11 +31,7 @@ struct GradientReport {
 
   /// "largest error 3e-09 of 1200 numbers, in parameter 0.weight[4]: expected 0.5, found 0.500000003"
   [[nodiscard]] std::string text() const {
-    const auto number = [](double value) {
-      char digits[32];
-      std::snprintf(digits, sizeof(digits), "%.9g", value);
-      return std::string(digits);
-    };
+    const auto number = [](double value) { return detail::number_text(value, 9); };
     return "largest error " + number(error) + " of " + std::to_string(checked) + " numbers, in " + where +
            ": expected " + number(expected) + ", found " + number(found);
   }
