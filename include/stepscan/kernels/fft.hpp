@@ -4,7 +4,7 @@
 #include <stepscan/core/scalar.hpp>
 #include <unsupported/Eigen/FFT>
 
-/// Fourier transforms of real sequences by Eigen's FFT module: the only header that includes it. Each thread keeps the
+/// The Fourier transform to real sequences by Eigen's FFT module: the only header that includes it. Each thread keeps the
 /// tables of the lengths that it has seen, so that a transform allocates the first time only.
 namespace stepscan::inline STEPSCAN_ISA {
 
@@ -22,13 +22,8 @@ template <Scalar S>
 
 }  // namespace detail
 
-/// spectrum [n / 2 + 1], spectrum[k] = sum_t x[t] exp(-2 pi i k t / n).
-template <Scalar S>
-void real_fft(const S* x, Index n, std::complex<S>* spectrum) {
-  detail::own_fft<S>().fwd(spectrum, x, n);
-}
-
-/// x [n], the inverse of real_fft. Only the real parts of spectrum[0] and, for even n, of spectrum[n / 2] count.
+/// x [n] from spectrum [n / 2 + 1], spectrum[k] = sum_t x[t] exp(-2 pi i k t / n). Only the real parts of spectrum[0]
+/// and, for even n, of spectrum[n / 2] count.
 template <Scalar S>
 void inverse_real_fft(const std::complex<S>* spectrum, Index n, S* x) {
   detail::own_fft<S>().inv(x, spectrum, n);
