@@ -18,6 +18,7 @@
 #include <stepscan/models/sequential.hpp>
 
 #include "support/arguments.hpp"
+#include "support/seconds.hpp"
 
 namespace {
 
@@ -45,10 +46,6 @@ using Model = Sequential<Block<Mamba<float, width, 2 * width, 16, 4, 8>>, FeedFo
 
 using Rows = Tensor<float, Dynamic, Dynamic>;
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 Index most_likely(const Rows& logits) { return std::max_element(logits.begin(), logits.end()) - logits.begin(); }
 
 struct Continuation {
@@ -68,7 +65,7 @@ Continuation generate(const Plan& plan, State& state, const Rows& embedding, Row
     plan.step(state, MatrixView<const float>(embedding).middle_rows(token, 1), MatrixView<float>(logits));
     result.logits.insert(result.logits.end(), logits.begin(), logits.end());
   }
-  result.seconds = seconds_since(start);
+  result.seconds = examples::seconds_since(start);
   return result;
 }
 
@@ -102,7 +99,7 @@ void run(examples::Arguments arguments) {
   Workspace workspace;
   const auto start = std::chrono::steady_clock::now();
   plan.scan(scanned, prompt, outputs, workspace);
-  const double prefill = seconds_since(start);
+  const double prefill = examples::seconds_since(start);
   Rows logits(1, vocabulary);
   std::copy_n(&outputs(0, length - 1, 0), vocabulary, logits.data());
 
@@ -111,7 +108,7 @@ void run(examples::Arguments arguments) {
   const auto begin = std::chrono::steady_clock::now();
   const SequenceView<const float> tokens(prompt);
   for (Index t = 0; t < length; ++t) plan.step(stepped, tokens.frame(t), MatrixView<float>(last));
-  const double stepping = seconds_since(begin);
+  const double stepping = examples::seconds_since(begin);
 
   auto restored = plan.initial_state(1);
   restore(snapshot(scanned), restored);

@@ -10,6 +10,7 @@
 #include <stepscan/models/amplifier.hpp>
 
 #include "../support/arguments.hpp"
+#include "../support/seconds.hpp"
 #include "../support/wav.hpp"
 
 namespace {
@@ -33,7 +34,7 @@ void process(stepscan::AmplifierModel<float>& model, std::span<float> samples, T
   const stepscan::FlushDenormals flush;
   const auto start = std::chrono::steady_clock::now();
   model.process(samples, samples);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = examples::seconds_since(start);
   timing.total_seconds += seconds;
   timing.worst_seconds = std::max(timing.worst_seconds, seconds);
   timing.samples += samples.size();

@@ -8,8 +8,7 @@
 #include <stepscan/layers/swiglu_backward.hpp>
 #include <stepscan/models/generate.hpp>
 #include <stepscan/models/repeat.hpp>
-#include <stepscan/models/residual.hpp>
-#include <stepscan/models/sequential.hpp>
+#include <stepscan/models/transformer.hpp>
 #include <stepscan/train/checkpoint_folder.hpp>
 #include <stepscan/train/data_parallel.hpp>
 #include <stepscan/train/optimizers.hpp>
@@ -17,27 +16,19 @@
 #include <stepscan/train/token_gradient.hpp>
 #include <stepscan/train/trainer.hpp>
 
+#include "../support/seconds.hpp"
 #include "language_model.hpp"
 
 namespace examples {
 
 using Norm = stepscan::RmsNorm<float, Dynamic>;
-template <class Mixer>
-using Block = stepscan::Sequential<stepscan::Residual<Norm, Mixer>,
-                                   stepscan::Residual<Norm, stepscan::SwiGlu<float, Dynamic, Dynamic>>>;
-
 /// 12 width^2 parameters, whatever the mixer takes of them.
 template <class Mixer>
-Block<Mixer> make_block(Mixer mixer) {
+auto make_block(Mixer mixer) {
   const Index width = mixer.input_size();
   const Index left = 12 * width * width - stepscan::element_count(mixer);
   const Index hidden = std::max<Index>((left / (3 * width) + 2) / 4 * 4, 4);
-  return Block<Mixer>(stepscan::Residual(Norm(width), std::move(mixer)),
-                      stepscan::Residual(Norm(width), stepscan::SwiGlu<float, Dynamic, Dynamic>(width, hidden)));
-}
-
-inline double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return stepscan::transformer_block(std::move(mixer), stepscan::SwiGlu<float, Dynamic, Dynamic>(width, hidden));
 }
 
 /// Windows of the text, each with the characters that follow.

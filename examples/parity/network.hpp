@@ -12,6 +12,7 @@
 #include <stepscan/train/sequence_gradient.hpp>
 #include <stepscan/train/trainer.hpp>
 
+#include "../support/seconds.hpp"
 #include "parity.hpp"
 
 namespace examples {
@@ -73,7 +74,7 @@ Result train_network(Mixer mixer, const Settings& settings) {
   const Score same = score(model, settings, settings.time);
   return {stepscan::element_count(model),
           trainer.progress.updates,
-          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
+          seconds_since(start),
           same.loss,
           same.accuracy,
           score(model, settings, 4 * settings.time).accuracy};

@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <span>
-#include <stepscan/core/error.hpp>
 #include <string>
 
-/// Curves as text and as SVG.
+/// Curves as text.
 namespace examples {
 
 namespace detail {
@@ -38,24 +36,6 @@ inline void print_curve(std::span<const float> values) {
     rows[half - std::lround(half * value / most)][c] = '*';
   }
   for (const std::string& row : rows) std::printf("  %s\n", row.c_str());
-}
-
-/// Writes a curve as an SVG image. Throws FileError.
-inline void write_curve(const std::string& path, std::span<const float> values, const std::string& title) {
-  constexpr double width = 800, height = 300, margin = 20;
-  const double most = detail::largest(values),
-               step = (width - 2 * margin) / static_cast<double>(std::max<std::size_t>(values.size() - 1, 1));
-  std::ofstream file(path);
-  file << "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " << width << ' ' << height << "\">\n<title>"
-       << title << "</title>\n<path stroke=\"#bbb\" d=\"M" << margin << ' ' << height / 2 << 'H' << width - margin
-       << "\"/>\n<polyline fill=\"none\" stroke=\"#036\" points=\"";
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    file << margin + step * static_cast<double>(i) << ','
-         << height / 2 - (height / 2 - margin) * static_cast<double>(values[i]) / most << ' ';
-  }
-  file << "\"/>\n</svg>\n";
-  if (!file.flush())
-    stepscan::fail<stepscan::FileError>("'" + path + "': expected a file that can be written, found an error");
 }
 
 }  // namespace examples

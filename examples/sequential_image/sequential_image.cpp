@@ -5,8 +5,10 @@
 
 #include <chrono>
 #include <stepscan/io/safetensors.hpp>
+#include <stepscan/train/curve_plot.hpp>
 
 #include "../support/arguments.hpp"
+#include "../support/seconds.hpp"
 #include "copy_task.hpp"
 #include "image_files.hpp"
 #include "image_reader.hpp"
@@ -42,10 +44,6 @@ constexpr Index all_images = 1 << 20;
 
 using Logits = Tensor<float, Dynamic, Dynamic>;
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 float largest_difference(const Logits& a, const Logits& b) {
   float largest = 0;
   for (Index i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
@@ -63,7 +61,7 @@ Logits read_images(const examples::ImageReaderPlan& plan, SequenceView<const flo
     const auto start = std::chrono::steady_clock::now();
     if (at_once > 0) plan.scan(stream, pixels.slice(0, at_once));
     for (Index t = at_once; t < pixels.time; ++t) plan.step(stream, pixels.frame(t));
-    seconds = seconds_since(start);
+    seconds = examples::seconds_since(start);
   }
   std::printf("%-24s %10.0f pixels/s\n", how, static_cast<double>(pixels.batch * pixels.time) / seconds);
   return plan.logits(stream);
@@ -88,7 +86,13 @@ void show_kernel(const examples::ImageReader& model, Index channel, Index length
       "impulse response of channel " + std::to_string(channel) + " over " + std::to_string(length) + " pixels";
   std::printf("%s:\n", title.c_str());
   examples::print_curve(response);
-  if (!svg.empty()) examples::write_curve(svg, response, title);
+  if (svg.empty()) return;
+  Curve curve;
+  for (Index t = 0; t < length; ++t) {
+    curve.x.push_back(static_cast<double>(t));
+    curve.y.push_back(static_cast<double>(responses(channel, t)));
+  }
+  CurvePlot{title, "pixel", "response", {curve}}.save(svg);
 }
 
 void train(examples::ImageReader& model, const examples::Images& images, int epochs, Random& random) {
@@ -96,7 +100,7 @@ void train(examples::ImageReader& model, const examples::Images& images, int epo
   for (int epoch = 1; epoch <= epochs; ++epoch) {
     const auto start = std::chrono::steady_clock::now();
     const double loss = trainer.run_epoch(random);
-    std::printf("epoch %d of %d: loss %.3f, %.1f s\n", epoch, epochs, loss, seconds_since(start));
+    std::printf("epoch %d of %d: loss %.3f, %.1f s\n", epoch, epochs, loss, examples::seconds_since(start));
     std::fflush(stdout);
   }
 }

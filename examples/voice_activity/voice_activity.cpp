@@ -6,6 +6,7 @@
 #include <stepscan/core/denormals.hpp>
 
 #include "../support/arguments.hpp"
+#include "../support/seconds.hpp"
 #include "../support/wav.hpp"
 #include "speech_segments.hpp"
 #include "voice_activity.hpp"
@@ -50,7 +51,7 @@ void run(examples::Arguments arguments) {
     const std::size_t count = std::min(frame, recording.samples.size() - at);
     probabilities.push_back(detector.process(stream, std::span(recording.samples).subspan(at, count)));
   }
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = examples::seconds_since(start);
 
   const double rate = detector.sample_rate();
   const double frame_seconds = static_cast<double>(frame) / rate;
