@@ -15,7 +15,7 @@ struct Cost {
   double weights = 0;  ///< bytes of weights that a step reads
   double recurrent =
       0;             ///< of these, what a scan reads again for every token: one token's product cannot wait for more
-  double state = 0;  ///< bytes of one member's state, which a step reads and writes
+  double state = 0;  ///< bytes of one member's state, which a step reads; it writes them beside
   double pair_flops = 0;  ///< for every pair of a token and one that it attends to
   double pair_exps = 0;
 };
@@ -180,7 +180,7 @@ class Subject {
             .flops = streams * cost.flops,
             .exps = streams * cost.exps,
             .weights = {cost.weights, cost.weights + streams * cost.state},
-            .data = {2 * streams * cost.state, cost.weights + streams * cost.state}};
+            .data = {streams * cost.state, cost.weights + streams * cost.state}};
   }
   [[nodiscard]] Work scan_work(Index batch, Index time) const {
     const double tokens = static_cast<double>(batch * time);

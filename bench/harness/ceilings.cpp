@@ -10,7 +10,7 @@
 #include <map>
 #include <stepscan/core/threads.hpp>
 #include <stepscan/kernels/lanes.hpp>
-#include <stepscan/kernels/math.hpp>
+#include <stepscan/kernels/math_exp2.hpp>
 #include <stepscan/train/number_text.hpp>
 #include <string>
 #include <vector>
@@ -76,12 +76,15 @@ auto product() {
 
 double product_rate(int threads) { return product_flops * best_rate(threads, product); }
 
+/// By the cheapest exponential there is, that of a scan's decays.
 double exp_rate(int threads) {
   constexpr Index n = 2048;
   return n * best_rate(threads, [] {
            return [x = std::vector<float>(n, -1.0F), y = std::vector<float>(n)]() mutable {
-             for (Index i = 0; i < n; i += simd_width<float>)
-               store(&y[static_cast<std::size_t>(i)], exp(load(&x[static_cast<std::size_t>(i)])));
+             const Simd<float> rate(0.5F);
+             for (Index i = 0; i < n; i += simd_width<float>) {
+               store(y.data() + i, exp2_product_in_range(rate, load(std::as_const(x).data() + i)));
+             }
              benchmark::DoNotOptimize(y.data());
              benchmark::ClobberMemory();
            };
@@ -95,33 +98,44 @@ double reading_rate(int threads, double bytes) {
              constexpr std::size_t width = simd_width<float>, chains = 8;
              std::array<Simd<float>, chains> sums;
              sums.fill(Simd<float>(0.0F));
+             const auto add_all = [&]<std::size_t... K>(std::index_sequence<K...>, const float* from) {
+               ((sums[K] = sums[K] + load(from + K * width)), ...);
+             };
              for (std::size_t i = 0; i + chains * width <= numbers.size(); i += chains * width) {
-               for (std::size_t k = 0; k < chains; ++k) sums[k] = sums[k] + load(&numbers[i + k * width]);
+               add_all(std::make_index_sequence<chains>(), numbers.data() + i);
              }
-             benchmark::DoNotOptimize(sums);
+             Simd<float> sum = sums[0];
+             for (std::size_t k = 1; k < chains; ++k) sum = sum + sums[k];
+             benchmark::DoNotOptimize(sum);
              benchmark::ClobberMemory();
            };
          });
 }
 
-/// Half a level's size and more than the level before it holds; of memory, three times the last cache.
+/// Half a level's size and more than the level before it holds; of the third, which neighbours share, no more than
+/// that; of memory, three times the last cache.
 Ceilings measure(int threads) {
   const auto [first, second, third] = levels().size;
-  const std::array rooms{first / 2, std::max(second / 2, 1.5 * first), std::max(third / 4, 1.5 * second), 3 * third};
+  const std::array rooms{first / 2, std::max(second / 2, 1.5 * first), std::min(third / 2, 2 * second), 3 * third};
   Ceilings found{product_rate(threads), exp_rate(threads), {}};
   for (std::size_t i = 0; i < rooms.size(); ++i) found.bandwidth[i] = reading_rate(threads, rooms[i]);
   return found;
 }
 
-/// Threads have first and second levels of their own and share the third.
+/// The least time: as much of the room as fits lies in the nearest level, what is left in the next. Threads have first
+/// and second levels of their own and share the third.
 double seconds_of(const Traffic& traffic, int threads) {
+  if (traffic.room <= 0) return 0;
   const Levels caches = levels();
-  const double own = traffic.room / threads;
-  const std::size_t level = own <= caches.size[0]            ? 0U
-                            : own <= caches.size[1]          ? 1U
-                            : traffic.room <= caches.size[2] ? 2U
-                                                             : 3U;
-  return traffic.bytes / ceilings(threads).bandwidth[level];
+  const std::array<double, 4> sizes{threads * caches.size[0], threads * caches.size[1], caches.size[2],
+                                    std::numeric_limits<double>::infinity()};
+  double left = traffic.room, seconds = 0;
+  for (std::size_t level = 0; level < sizes.size(); ++level) {
+    const double here = std::min(left, sizes[level]);
+    seconds += here / ceilings(threads).bandwidth[level];
+    left -= here;
+  }
+  return seconds * traffic.bytes / traffic.room;
 }
 
 }  // namespace

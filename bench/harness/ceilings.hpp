@@ -12,7 +12,7 @@ using stepscan::Index;
 /// The most that so many threads reach together, measured in this process.
 struct Ceilings {
   double flops;                     ///< floating-point operations a second, of Eigen's matrix product of 512
-  double exps;                      ///< exponentials a second, of the library's exp in float
+  double exps;                      ///< exponentials a second, in float
   std::array<double, 4> bandwidth;  ///< bytes read a second from the three levels of cache and from memory
 };
 

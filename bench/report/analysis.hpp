@@ -43,6 +43,17 @@ struct FormCurves {
   for (const Result& r : results) {
     if (r.pass == "scan" && !r.peer.empty() && r.threads == 1) of(r).peers[r.peer][r.time] = r.seconds;
   }
+  // A single case far beyond is none of the curve.
+  for (FormCurves& c : all) {
+    for (auto& [threads, forms] : c.times) {
+      for (auto& [form, times] : forms) {
+        for (auto next = times.begin(); next != times.end();) {
+          const auto here = next++;
+          if (next != times.end() && next->first > 8 * here->first) next = times.erase(next, times.end());
+        }
+      }
+    }
+  }
   const auto is_short = [](const FormCurves& c) {
     const auto one = c.times.find(1);
     return one == c.times.end() || std::none_of(one->second.begin(), one->second.end(),
@@ -73,38 +84,45 @@ struct Crossover {
 };
 
 /// Where the fastest form changes, on straight lines between the lengths in the logarithms of both. A form counts as
-/// faster when it is so by 3%: less is the noise of a measurement.
+/// faster when it is so by 5%, for less is the noise of a measurement; of forms as fast, the one that does best from
+/// there on leads.
 [[nodiscard]] inline std::vector<Crossover> crossovers(const std::map<std::string, Times>& forms) {
-  constexpr double margin = 1.03;
+  constexpr double margin = 1.05;
   const Times best = fastest(forms);
   const auto at = [&](const std::string& form, long time) -> std::optional<double> {
     const Times& times = forms.at(form);
     const auto place = times.find(time);
     return place == times.end() ? std::nullopt : std::optional(place->second);
   };
-  const auto winner = [&](long time) {
+  const auto leader = [&](long time) {
+    std::string chosen;
+    double least = 0;
     for (const auto& [form, times] : forms) {
-      if (at(form, time) == best.at(time)) return form;
+      if (at(form, time).value_or(INFINITY) > margin * best.at(time)) continue;
+      double behind = 0;
+      for (auto later = best.find(time); later != best.end(); ++later) {
+        behind += std::log(at(form, later->first).value_or(2 * later->second) / later->second);
+      }
+      if (chosen.empty() || behind < least) chosen = form, least = behind;
     }
-    return std::string();
+    return chosen;
   };
   std::vector<Crossover> found;
   std::string leading;
   long before = 0;
   for (const auto& [time, seconds] : best) {
-    if (leading.empty()) leading = winner(time);
+    if (leading.empty()) leading = leader(time);
     const auto held = at(leading, time);
     if (!held || *held > margin * seconds) {
-      const std::string next = winner(time);
-      const auto a0 = before > 0 ? at(leading, before) : std::nullopt,
-                 b0 = before > 0 ? at(next, before) : std::nullopt;
-      if (held && a0 && b0) {
-        // The logarithm of the ratio of both times goes from r0 < 0 through 0 to r1 > 0.
-        const double r0 = std::min(std::log(*a0 / *b0), 0.0), r1 = std::log(*held / seconds);
-        const double part = r0 / (r0 - r1);
-        found.push_back(
-            {static_cast<double>(before) * std::pow(static_cast<double>(time) / static_cast<double>(before), part),
-             *b0 * std::pow(seconds / *b0, part), leading, next});
+      const std::string next = leader(time);
+      const auto a0 = before > 0 ? at(leading, before) : std::nullopt;
+      const auto b0 = before > 0 ? at(next, before) : std::nullopt, b1 = at(next, time);
+      if (held && a0 && b0 && b1) {
+        // The logarithm of the ratio of both times goes from r0 <= 0 through 0 to r1 > 0.
+        const double r0 = std::min(std::log(*a0 / *b0), 0.0), r1 = std::log(*held / *b1);
+        const double part = r0 / (r0 - r1), first = static_cast<double>(before);
+        found.push_back({first * std::pow(static_cast<double>(time) / first, part), *b0 * std::pow(*b1 / *b0, part),
+                         leading, next});
       }
       leading = next;
     }

@@ -36,7 +36,7 @@ namespace svg = stepscan::detail;
   plot.y_scale = PlotScale::decimal;
   plot.width = 480;
   plot.height = 310;
-  plot.names_width = 135;
+  plot.names_width = 150;
   const auto add = [&](const std::string& name, const Times& times, int colour, bool dashed) {
     Curve curve{name, {}, {}, dashed, colour};
     for (const auto& [time, seconds] : times) {
@@ -73,10 +73,12 @@ namespace svg = stepscan::detail;
       plot.x_scale = PlotScale::binary;
       plot.width = 480;
       plot.height = 310;
-      plot.names_width = 180;
-      plot.curves.push_back({"", {}, {}, true, 6});
+      plot.names_width = 210;
     }
-    Curve curve{c.subject, {}, {}, false, static_cast<int>((plots.back().curves.size() - 1) % 6)};
+    auto& drawn = plots.back().curves;
+    const std::string layer = c.subject.substr(0, c.subject.find(' '));
+    const bool is_known = std::any_of(drawn.begin(), drawn.end(), [&](const Curve& d) { return d.name == layer; });
+    Curve curve{is_known ? c.subject : layer, {}, {}};
     const Times one = fastest(c.times.at(1));
     for (const auto& [time, seconds] : fastest(two->second)) {
       const auto alone = one.find(time);
@@ -84,12 +86,7 @@ namespace svg = stepscan::detail;
       curve.x.push_back(static_cast<double>(time));
       curve.y.push_back(alone->second / seconds);
     }
-    plots.back().curves.push_back(std::move(curve));
-  }
-  for (CurvePlot& plot : plots) {
-    plot.curves.front().x = {plot.curves[1].x.front(), plot.curves[1].x.back()};
-    plot.curves.front().y = {0, 0};
-    plot.curves.erase(plot.curves.begin());
+    drawn.push_back(std::move(curve));
   }
   return plots;
 }

@@ -94,7 +94,8 @@ struct PlotAxis {
     } else if (scale == PlotScale::binary) {
       low = std::floor(low);
       high = std::max(std::ceil(high), low + 1);
-      const double step = std::ceil((high - low) / 7);
+      const double most = std::max(std::abs(last_pixel - first_pixel) / 48, 1.0);  // labels of six digits
+      const double step = std::ceil((high - low) / most);
       for (double power = low; power <= high; power += step) ticks.push_back(std::exp2(power));
     } else {
       finish_linear();
