@@ -16,6 +16,7 @@ struct Settings {
   Index patch = 24;             ///< rows to a patch; they do not overlap
   Index width = 32;             ///< features of a patch inside the encoder
   Index batch = 32;             ///< windows to an update
+  double learning_rate = 1e-3;  ///< the highest
   std::int64_t updates = 2000;  ///< at most: training ends when validation has not got better for a while
   std::int64_t evaluate_every = 125;
   std::uint64_t seed = 1;

@@ -22,7 +22,7 @@ using examples::Settings;
 /// One patch, the whole window, as it is: the head alone maps it, which is RLinear (arXiv 2305.10721).
 Result run_linear(const Series& series, const Settings& s) {
   return examples::train_forecaster("linear", Activation<float, Dynamic, IdentityActivation>(s.lookback), s.lookback,
-                                    1e-3, series, s);
+                                    series, s);
 }
 
 /// Patches as features, two blocks, dropout.
@@ -35,7 +35,7 @@ auto make_encoder(const Block& block, const Settings& s) {
 /// S4D blocks. The windows are some ten patches long, so time steps are ten times those of the usual start.
 Result run_s4d(const Series& series, const Settings& s) {
   const auto block = s4_block(S4d<float, Dynamic, Dynamic>(s.width, 16, {.step_scale = 10}));
-  return examples::train_forecaster("s4d", make_encoder(block, s), s.patch, 1e-3, series, s);
+  return examples::train_forecaster("s4d", make_encoder(block, s), s.patch, series, s);
 }
 
 /// Transformer blocks over patches as in PatchTST (arXiv 2211.14730), but causal, with rotary positions.
@@ -47,7 +47,7 @@ Result run_attention(const Series& series, const Settings& s) {
       transformer_block(Attention({.model = s.width, .heads = 4, .capacity = s.lookback / s.patch}),
                         Hidden(Linear<float, Dynamic, Dynamic>(s.width, 2 * s.width), Gelu<float, Dynamic>(2 * s.width),
                                Linear<float, Dynamic, Dynamic>(2 * s.width, s.width)));
-  return examples::train_forecaster("attention", make_encoder(block, s), s.patch, 1e-3, series, s);
+  return examples::train_forecaster("attention", make_encoder(block, s), s.patch, series, s);
 }
 
 }  // namespace

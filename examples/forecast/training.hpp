@@ -64,8 +64,8 @@ class ForecastGradient {
 /// Trains a Forecaster around the encoder until validation gets no better, and tests it as it was when validation was
 /// best.
 template <class Encoder>
-Result train_forecaster(const std::string& name, Encoder encoder, Index patch, double learning_rate,
-                        const Series& series, const Settings& settings) {
+Result train_forecaster(const std::string& name, Encoder encoder, Index patch, const Series& series,
+                        const Settings& settings) {
   using Model = stepscan::Forecaster<Encoder>;
   const auto start = std::chrono::steady_clock::now();
   Model model({series.channels(), settings.lookback, settings.horizon, {patch, patch, false}}, std::move(encoder));
@@ -79,7 +79,7 @@ Result train_forecaster(const std::string& name, Encoder encoder, Index patch, d
                              .evaluate_every = settings.evaluate_every,
                              .patience = 4,
                              .label = name + " " + std::to_string(settings.horizon)});
-  trainer.learning_rate = stepscan::WarmUp{50, stepscan::CosineRate{learning_rate, 0, settings.updates - 50}};
+  trainer.learning_rate = stepscan::WarmUp{50, stepscan::CosineRate{settings.learning_rate, 0, settings.updates - 50}};
 
   Model best = model;
   const auto forecast_by = [](const Model& by) {
