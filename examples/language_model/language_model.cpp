@@ -71,13 +71,13 @@ constexpr const char* usage =
     "  --text FILE   characters to learn (default: invented sums in words)\n"
     "  --layer NAME  lstm, slstm, gla, mamba, s4d, attention or hybrid alone\n"
     "  --quick       small models, a few updates each; fails unless each has learnt the invented text\n"
-    "  --minutes N   of one core to train each layer (default 6); N cores take as much less of the day\n"
+    "  --minutes N   of one core to train each layer (default 3); N cores take as much less of the day\n"
     "  --updates N   of the parameters, in place of a time: the same on every machine\n"
     "  --width N     features, a multiple of 32 (default 192, quick 64)\n"
-    "  --batch N     windows of text to an update (default 32, quick 16)\n"
+    "  --batch N     windows of text to an update (default 16)\n"
     "  --time N      characters to a window (default 256, quick 64)\n"
     "  --rate N      the highest learning rate, in hundred thousandths (default 300, quick 1000)\n"
-    "  --dropout N   hundredths of what a layer adds that are dropped (default 10, quick 0)\n"
+    "  --dropout N   hundredths of what a layer adds that are dropped (default 0)\n"
     "  --decay N     of weights, in hundredths of the learning rate (default 10)\n"
     "  --seed N      seed of weights and windows (default 1)\n"
     "  --folder DIR  writes logs, curves.svg and checkpoints, from which the same command goes on\n"
@@ -94,13 +94,13 @@ void run(Arguments arguments) {
   const std::string path = arguments.word("--text", {}), only = arguments.word("--layer", {});
   Settings settings;
   settings.width = arguments.number("--width", quick ? 64 : 192, 32, 4096) / 32 * 32;
-  settings.batch = arguments.number("--batch", quick ? 16 : 32, 1, 4096);
+  settings.batch = arguments.number("--batch", 16, 1, 4096);
   settings.time = arguments.number("--time", quick ? 64 : 256, 2, 1 << 16);
   settings.learning_rate = arguments.number("--rate", quick ? 1000 : 300, 1, 100'000) * 1e-5;
-  settings.dropout = arguments.number("--dropout", quick ? 0 : 10, 0, 99) * 1e-2;
+  settings.dropout = arguments.number("--dropout", 0, 0, 99) * 1e-2;
   settings.weight_decay = arguments.number("--decay", 10, 0, 1000) * 1e-2;
   settings.updates = arguments.number("--updates", quick ? 100 : 0, 0, 1 << 30);
-  settings.seconds = 60.0 * arguments.number("--minutes", 6, 1, 100'000);
+  settings.seconds = 60.0 * arguments.number("--minutes", 3, 1, 100'000);
   settings.seed = static_cast<std::uint64_t>(arguments.number("--seed", 1, 0, 1 << 30));
   settings.folder = arguments.word("--folder", {});
   if (quick) settings.evaluations = 2;

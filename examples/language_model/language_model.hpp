@@ -27,10 +27,10 @@ struct Text {
 
 struct Settings {
   Index width = 192;  ///< features; a multiple of 32
-  Index batch = 32;   ///< windows of text to an update
+  Index batch = 16;   ///< windows of text to an update; more of them would leave too few updates for minutes
   Index time = 256;   ///< characters to a window
   double learning_rate = 3e-3;
-  double dropout = 0;  ///< of what a layer adds to the residual stream
+  double dropout = 0;  ///< of what a layer adds: few minutes read the text too seldom to learn it by heart
   double weight_decay = 0.1;
   std::int64_t updates = 0;  ///< of the parameters; 0: as many as `seconds` are enough for
   double seconds = 0;        ///< of training, of one core

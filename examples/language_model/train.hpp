@@ -179,7 +179,7 @@ Result train_model(const std::string& name, Blocks blocks, const Text& text, con
     record.seconds = seconds = processor_seconds() - start;
     if (log) log(record);
     const double bits = record.loss / std::numbers::ln2;
-    result.training_bits = result.training_bits == 0 ? bits : 0.99 * result.training_bits + 0.01 * bits;
+    result.training_bits = result.training_bits == 0 ? bits : 0.9 * result.training_bits + 0.1 * bits;
     if (std::isnan(record.metric)) return;
     result.curve.x.push_back(before + seconds);
     result.curve.y.push_back(record.metric);
