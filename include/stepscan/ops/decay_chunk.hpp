@@ -39,12 +39,12 @@ namespace detail {
 /// A run of tokens through all columns.
 template <bool Grouped, class Attention, Scalar S = typename Attention::scalar_type>
 void pass_run(const Attention& op, Index b, Index h, TokenRange tokens, S* scratch, const DecayState<S>& state,
-              MatrixView<S> y) noexcept {
+              MatrixView<S> y, RowsAhead<S>& ahead) noexcept {
   auto run = op.shared_at(scratch, tokens.size());
   op.weigh_run(b, h, tokens, Attention::Policy::stabilised ? *state.maximum : S{0}, run);
   op.template gather_run<Grouped>(b, h, tokens, run);
   op.template pass_columns<Grouped>(b, h, tokens, run, {0, op.sizes.value_dim}, scratch + op.shared_size(tokens.size()),
-                                    state, y);
+                                    state, y, ahead);
   if constexpr (Attention::Policy::stabilised) *state.maximum = run.weights.maximum[tokens.size() - 1];
 }
 
@@ -245,13 +245,14 @@ struct DecayAttention {
   /// These columns of a run, from the state and into it; y are the rows of all columns. Moves z, too.
   template <bool Grouped>
   void pass_columns(Index b, Index h, TokenRange tokens, const DecayRun<S>& run, ColumnRange columns, S* scratch,
-                    const DecayState<S>& state, MatrixView<S> y) const noexcept {
+                    const DecayState<S>& state, MatrixView<S> y, RowsAhead<S>& ahead) const noexcept {
     const Index n = tokens.size();
     S* const divisors = scratch + DecayBand<S>::size(n);
     if constexpr (Read::normalised) divide<Grouped>(run, n, state.normaliser, divisors);
+    ahead.spread(DecayBand<S>::tiles(sizes.key_dim, columns.size()));
     for (Index first = columns.begin; first < columns.end; first += DecayBand<S>::widest) {
       const Index count = std::min(DecayBand<S>::widest, columns.end - first);
-      DecayBand<S> band(run, scratch, n, count);
+      DecayBand<S> band(run, ahead, scratch, n, count);
       band.template pass<Decay::per_channel, Grouped>(n, value(b, h, tokens.begin) + first, v.time_stride,
                                                       skip == nullptr ? S{0} : skip[h], state.matrix + first,
                                                       sizes.value_dim);
@@ -261,11 +262,25 @@ struct DecayAttention {
     }
   }
 
+  /// The rows of tokens that come next: q, k, v and, per channel, the decays.
+  [[nodiscard]] RowsAhead<S> rows_ahead(Index b, Index h, TokenRange tokens) const noexcept {
+    const auto rows = [&](const S* first, Index cols, Index stride) {
+      return MatrixView<const S>(first, tokens.size(), cols, stride);
+    };
+    RowsAhead<S> ahead;
+    if (tokens.size() == 0) return ahead;
+    ahead.add(rows(query(b, h, tokens.begin), sizes.key_dim, q.time_stride));
+    ahead.add(rows(key(b, h, tokens.begin), sizes.key_dim, k.time_stride));
+    ahead.add(values(b, h, tokens));
+    if constexpr (Decay::per_channel) ahead.add(policy.rows(b, h, tokens));
+    return ahead;
+  }
+
   /// A whole run, in groups of four or, as `token` does, one after another.
   template <bool Grouped>
-  void run(Index b, Index h, TokenRange tokens, S* scratch, const DecayState<S>& state,
-           MatrixView<S> y) const noexcept {
-    detail::pass_run<Grouped>(*this, b, h, tokens, scratch, state, y);
+  void run(Index b, Index h, TokenRange tokens, S* scratch, const DecayState<S>& state, MatrixView<S> y,
+           RowsAhead<S>& ahead) const noexcept {
+    detail::pass_run<Grouped>(*this, b, h, tokens, scratch, state, y, ahead);
   }
 
   /// One token: the state moves on and is read in one pass.

@@ -142,8 +142,9 @@ struct DecayTeam {
       }
       const auto run = shared_of(s, block, r, tokens);
       by_groups(s, [&](auto grouped) {
+        RowsAhead<S> ahead;
         scan.op.template pass_columns<grouped>(member(s), head(s), tokens, run, columns, room, state,
-                                               scan.outputs(member(s), head(s), tokens));
+                                               scan.outputs(member(s), head(s), tokens), ahead);
       });
     }
   }
