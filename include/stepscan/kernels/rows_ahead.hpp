@@ -25,12 +25,11 @@ class RowsAhead {
   /// All of it is asked for in so many turns.
   void spread(Index turns) noexcept { each_ = turns > 0 ? (lines_ + turns - 1) / turns : 0; }
 
-  /// A turn.
+  /// A turn, up to the end of a row.
   void ask() noexcept {
-    for (Index i = 0; i < each_ && block_ < count_; ++i) {
-      __builtin_prefetch(reinterpret_cast<const void*>(next_), 0, 2);
-      next_ += line;
-      if (next_ >= end_) next_row();
+    for (Index left = each_; left > 0 && block_ < count_;) {
+      for (; next_ < end_; next_ += line, --left) __builtin_prefetch(reinterpret_cast<const void*>(next_), 0, 2);
+      next_row();
     }
   }
 

@@ -232,14 +232,26 @@ struct DecayAttention {
   template <bool Grouped>
   void gather_run(Index b, Index h, TokenRange tokens, DecayRun<S>& run) const noexcept {
     const auto pad = [&](S* row) { std::fill(row + sizes.key_dim, row + run.keys.stride, S{0}); };
-    for (Index t = 0; t < tokens.size(); ++t) {
+    const Index whole = Grouped ? DecayRun<S>::grouped(tokens.size()) : 0;
+    if constexpr (Grouped) {
+      const S *const asked = query(b, h, tokens.begin), *const added = key(b, h, tokens.begin);
+      run.template gather<Decay::per_channel>(
+          whole,
+          [&](Index t, Index d, auto lanes) __attribute__((always_inline)) {
+            return lanes.inside(Simd<S>(scale) * Map::value(lanes.load(asked + t * q.time_stride + d)));
+          },
+          [&](Index t, Index d, auto lanes) __attribute__((always_inline)) {
+            const Simd<S> mapped = lanes.inside(Map::value(lanes.load(added + t * k.time_stride + d)));
+            return Decay::weighted ? Simd<S>(run.weights.input[t]) * mapped : mapped;
+          });
+    }
+    for (Index t = whole; t < tokens.size(); ++t) {
       load(query(b, h, tokens.begin + t), scale, run.queries.row(t));
       load(key(b, h, tokens.begin + t), Decay::weighted ? run.weights.input[t] : S{1}, run.keys.row(t));
       pad(run.queries.row(t));
       pad(run.keys.row(t));
       if (Decay::per_channel) pad(run.weights.decay + t * run.weights.stride);
     }
-    if constexpr (Grouped) run.template gather<Decay::per_channel>(tokens.size());
   }
 
   /// These columns of a run, from the state and into it; y are the rows of all columns. Moves z, too.
