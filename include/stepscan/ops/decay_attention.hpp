@@ -68,7 +68,9 @@ struct DecayScan {
   [[nodiscard]] Element element(Index s, Index i) const noexcept { return op.element_at(slot(s, i)); }
   void finish(Index s, Index i) const noexcept { op.copy_state(state(s, i), state(s, 0)); }
 
-  [[nodiscard]] Index scratch_size() const noexcept { return std::max(op.run_size(cut.run), op.tile_size(cut.chunk)); }
+  [[nodiscard]] Index scratch_size() const noexcept {
+    return worker_stride<S>(std::max(op.run_size(cut.run), op.tile_size(cut.chunk)));
+  }
 
   void summarise(const ScanJob& job, const Element& element) const noexcept {
     monoid().identity(element);
@@ -98,9 +100,18 @@ struct DecayScan {
 
   /// The rows that these tokens of a sequence read and write.
   [[nodiscard]] RowsAhead<S> rows_ahead(Index s, TokenRange tokens) const noexcept {
+    return rows_ahead(s, tokens, tokens, {0, op.sizes.value_dim});
+  }
+  /// The same of a worker that gathers some tokens and passes others by these columns.
+  [[nodiscard]] RowsAhead<S> rows_ahead(Index s, TokenRange gathered, TokenRange passed,
+                                        ColumnRange columns) const noexcept {
     const Index b = s / head_count(), h = s % head_count();
-    RowsAhead<S> ahead = op.rows_ahead(b, h, tokens);
-    if (tokens.size() > 0) ahead.add(outputs(b, h, tokens));
+    RowsAhead<S> ahead;
+    if (gathered.size() > 0) op.gathers(b, h, gathered, ahead);
+    if (passed.size() > 0) {
+      ahead.add(op.values(b, h, passed).middle_cols(columns.begin, columns.size()));
+      ahead.add(outputs(b, h, passed).middle_cols(columns.begin, columns.size()));
+    }
     return ahead;
   }
 

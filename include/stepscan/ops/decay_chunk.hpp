@@ -274,18 +274,11 @@ struct DecayAttention {
     }
   }
 
-  /// The rows of tokens that come next: q, k, v and, per channel, the decays.
-  [[nodiscard]] RowsAhead<S> rows_ahead(Index b, Index h, TokenRange tokens) const noexcept {
-    const auto rows = [&](const S* first, Index cols, Index stride) {
-      return MatrixView<const S>(first, tokens.size(), cols, stride);
-    };
-    RowsAhead<S> ahead;
-    if (tokens.size() == 0) return ahead;
-    ahead.add(rows(query(b, h, tokens.begin), sizes.key_dim, q.time_stride));
-    ahead.add(rows(key(b, h, tokens.begin), sizes.key_dim, k.time_stride));
-    ahead.add(values(b, h, tokens));
+  /// The rows that what columns share is made of: q, k and, per channel, the decays.
+  void gathers(Index b, Index h, TokenRange tokens, RowsAhead<S>& ahead) const noexcept {
+    ahead.add({query(b, h, tokens.begin), tokens.size(), sizes.key_dim, q.time_stride});
+    ahead.add({key(b, h, tokens.begin), tokens.size(), sizes.key_dim, k.time_stride});
     if constexpr (Decay::per_channel) ahead.add(policy.rows(b, h, tokens));
-    return ahead;
   }
 
   /// A whole run, in groups of four or, as `token` does, one after another.
