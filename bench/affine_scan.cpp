@@ -11,6 +11,7 @@
 ///
 /// Floors: the products at the rate of a matrix product and their activations at that of exponentials; the convolution
 /// reads and writes its tokens.
+/// Measured: minGRU's scan 92 %, backward 85 %; minLSTM 79 and 70 %; steps 90 and 96 %; the convolution 11 %.
 namespace {
 
 using namespace bench;

@@ -27,6 +27,7 @@
 ///   Mamba-2 2048 x 24 of 16 x 64: 2.6 ms, and 25 MB in and out 1.1 ms; reached 5.8 to 6.4, six tenths: a state this
 ///   small is past in 50 ns, and decays, rows and outputs of a token and head take as long
 /// What is missing is for the most part the latency of inputs, whose rows lie heads apart.
+/// Of the counted floor scans reach 55 to 79 %, forward 52 to 73 %, backward 28 to 45 %, steps 51 to 74 %.
 namespace {
 
 using namespace bench;

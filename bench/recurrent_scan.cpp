@@ -13,6 +13,8 @@
 ///
 /// Floors: batch 1 reads all recurrent weights for every token; larger batches run at the rate of a matrix product.
 /// Forward and backward together are three times the products of the forward pass.
+/// Measured at 128 units, one sequence: scans 56 to 63 %, forward 53 to 57 %, backward 60 to 68 % of the floor, steps
+/// of LSTM, GRU and Elman 83 to 86 %.
 namespace {
 
 using namespace bench;

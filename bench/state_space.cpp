@@ -16,6 +16,8 @@
 /// multiply-adds a tap and feature (67 M at 4,096 taps), Chunked<32> 16 + 2 * 64 a token and feature (151 M at 4,096
 /// tokens), Recurrent 6 a mode (201 M), Convolution 2 * 64 and two transforms of 2,048 numbers a block of 1,024. A step
 /// reads 64 KiB of state and writes it, and reads 128 KiB of weights.
+/// Measured: S4D's scan 63 %, backward 26 %, step 77 %; DSS and S4, held to the same floor, 30 to 33 % and 11 to 16 %;
+/// LSSL 18 and 9 %.
 namespace {
 
 using namespace bench;

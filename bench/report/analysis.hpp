@@ -12,6 +12,7 @@ namespace report {
 
 /// Seconds by length.
 using Times = std::map<long, double>;
+using Forms = std::map<std::string, Times>;
 
 /// A layer of one size: its scans in every form, on one thread and on more.
 struct FormCurves {
@@ -129,6 +130,15 @@ struct Crossover {
     before = time;
   }
   return found;
+}
+
+/// Those of a layer: on one thread without Parallel, which has then nothing to share and is chunks in another order.
+[[nodiscard]] inline std::vector<Crossover> crossovers(const FormCurves& curves, int threads) {
+  const auto found = curves.times.find(threads);
+  if (found == curves.times.end()) return {};
+  Forms forms = found->second;
+  if (threads == 1) forms.erase("Parallel");
+  return crossovers(forms);
 }
 
 /// One case in which ours and a peer did the same.

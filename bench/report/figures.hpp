@@ -51,7 +51,7 @@ namespace svg = stepscan::detail;
   if (two != curves.times.end()) add("two threads", fastest(two->second), 6, true);
   int colour = 4;
   for (const auto& [peer, times] : curves.peers) add(peer, times, colour++, true);
-  for (const Crossover& c : crossovers(one)) {
+  for (const Crossover& c : crossovers(curves, 1)) {
     plot.marks.push_back({c.time, 1e9 * c.seconds / (static_cast<double>(curves.batch) * c.time), rounded(c.time)});
   }
   return plot;

@@ -61,13 +61,14 @@ using Table = std::vector<std::vector<std::string>>;
       std::string& text = row.emplace_back();
       const auto forms = c.times.find(threads);
       if (forms == c.times.end() || forms->second.size() < 2) continue;
-      for (const Crossover& x : crossovers(forms->second)) {
+      for (const Crossover& x : crossovers(c, threads)) {
         text += (text.empty() ? "" : "; ") + x.from + " to " + x.to + " at " + rounded(x.time);
       }
       if (!text.empty()) continue;
       double sums[2] = {};
       std::string best;
       for (const auto& [form, times] : forms->second) {
+        if (threads == 1 && form == "Parallel") continue;
         sums[1] = 0;
         for (const auto& [time, seconds] : times) sums[1] += std::log(seconds / c.tokens(time)) / double(times.size());
         if (best.empty() || sums[1] < sums[0]) best = form, sums[0] = sums[1];
