@@ -113,11 +113,12 @@ TEST_CASE("point sets: an exact answer about a view is the exact answer about th
   for (const Task task : {Task::hull, Task::tour, Task::delaunay}) {
     const PointSets sets = random_point_sets(task, 1, 6, 5);
     for (Index view = 0; view < 9; ++view) {
-      const auto order = detail::order_of_view(6, view);
+      const auto order = examples::detail::order_of_view(6, view);
       std::vector<Point> seen;
-      for (const Index i : order) seen.push_back(detail::moved(point_of(sets.set(0), i), view % 8));
-      const auto found = detail::answer_from_view(task, answer(seen, task, 12, 1), order, view % 8);
-      CHECK(found == detail::answer_from_view(task, sets.answers[0], detail::order_of_view(6, 0), 0));
+      for (const Index i : order) seen.push_back(examples::detail::moved(point_of(sets.set(0), i), view % 8));
+      const auto found = examples::detail::answer_from_view(task, answer(seen, task, 12, 1), order, view % 8);
+      CHECK(found ==
+            examples::detail::answer_from_view(task, sets.answers[0], examples::detail::order_of_view(6, 0), 0));
     }
   }
 }
