@@ -103,6 +103,23 @@ template <class Make>
           }};
 }
 
+/// What is no layer is given the face of one, by a class made of a width that has input_size(), output_size() and scan.
+struct Face {
+  using scalar_type = float;
+  using Forms = std::tuple<Recurrent, Chunked<>>;
+  static constexpr bool any_form = false;
+
+  static NoState initial_state(Index) { return {}; }
+};
+
+/// An entry for a class with a Face.
+template <class Faced>
+[[nodiscard]] Entry faced(const std::string& name) {
+  return {name, [=](const Options& options, const Progress& progress, std::vector<Row>& rows) {
+            run_forms(name, Faced(options.width), options, progress, rows);
+          }};
+}
+
 std::vector<Entry> recurrent_layers();
 std::vector<Entry> multihead_layers();
 std::vector<Entry> affine_layers();
@@ -111,6 +128,7 @@ std::vector<Entry> selective_layers();
 std::vector<Entry> decay_layers();
 std::vector<Entry> state_space_layers();
 std::vector<Entry> attention_layers();
+std::vector<Entry> chosen_attention();
 std::vector<Entry> pointers();
 std::vector<Entry> models();
 
