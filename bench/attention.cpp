@@ -1,17 +1,20 @@
 #include <stepscan/layers/aaren.hpp>
+#include <stepscan/layers/aaren_backward.hpp>
 #include <stepscan/layers/attention_layer_backward.hpp>
+#include <stepscan/layers/pointer_attention.hpp>
 #include <stepscan/layers/softmax_attention.hpp>
 #include <stepscan/layers/softmax_scan.hpp>
+#include <stepscan/layers/softmax_scan_backward.hpp>
 #include <stepscan/ops/attention_backward.hpp>
 #include <stepscan/ops/key_lists.hpp>
 
-#include "support.hpp"
+#include "subject.hpp"
 
-/// Softmax attention: causal over whole sequences, forward and backward, one token against a long cache, patterns at
-/// T = 8,192, and the prefix scan of a fixed query at growing lengths.
+/// Softmax attention: causal over whole sequences in each form, forward and backward, one token against a long cache,
+/// patterns at T = 8,192; the prefix scan of a fixed query; Aaren; and pointers into sets of 32 items.
 ///
-/// Floor: 2 (key_dim + value_dim) floating-point operations per head and pair that is seen, at the speed of the
-/// product.
+/// Floor: 2 (key_dim + value_dim) floating-point operations and an exponential per head and pair that is seen, at the
+/// speed of a matrix product; a step reads its cache.
 namespace {
 
 using namespace bench;
@@ -21,77 +24,31 @@ constexpr AttentionSizes sizes{heads, heads, dim, dim};
 
 template <class Stored>
 using Keeping = SoftmaxAttentionScan<float, Dynamic, Dynamic, Dynamic, Dynamic, Chunked<>, Stored>;
-using Attention = Keeping<float>;
-using Tokens = Tensor<float, Dynamic, Dynamic, Dynamic>;
 
-/// Operations of a share of all pairs.
-double flops_of(Index time, double share) {
-  return 4.0 * static_cast<double>(heads * dim) * static_cast<double>(time) * static_cast<double>(time) * share;
-}
-
-void add_causal(Index time, int threads) {
-  add(name_of("softmax_attention", "Parallel", "scan", {1, time, heads, dim}, threads), threads,
-      static_cast<double>(time), flops_of(time, 0.5), [=] {
-        const Attention layer(sizes, time);
-        Tokens x(1, time, layer.input_size()), y(1, time, layer.output_size());
-        fill_uniform(x, 1);
-        const auto start = layer.initial_state(1);
-        return [=, state = start, workspace = Workspace()]() mutable {
-          state.length.fill(0);
-          layer.scan(state, x, y, workspace, Parallel<>{});
-          benchmark::DoNotOptimize(y.data());
-        };
-      });
-}
-
-void add_training(Index time) {
-  add(name_of("softmax_attention", "Chunked", "forward+backward", {1, time, heads, dim}, 1), 1,
-      static_cast<double>(time), 3.5 * flops_of(time, 0.5), [=] {
-        const Attention layer(sizes, time);
-        Tokens x(1, time, layer.input_size()), y(1, time, layer.output_size()), dx(x.shape()), dy(y.shape());
-        fill_uniform(x, 1);
-        fill_uniform(dy, 1);
-        const auto start = layer.initial_state(1);
-        return [=, state = start, dend = start, dstart = start, tape = Tape<Attention>(), gradient = layer]() mutable {
-          state.length.fill(0);
-          layer.forward(state, x, y, tape);
-          layer.backward(tape, SequenceView<const float>(std::as_const(dy)), dend, gradient, dx, dstart);
-          benchmark::DoNotOptimize(dx.data());
-        };
-      });
+auto causal(Index count, Index capacity) {
+  const double channels = static_cast<double>(count * dim);
+  return subject({"softmax_attention", {count, dim}, {.pair_flops = 4 * channels, .pair_exps = double(count)}},
+                 Keeping<float>({count, count, dim, dim}, capacity));
 }
 
 /// One token, the cache full.
 template <class Stored>
-void add_decode(const std::string& name, Index cached) {
-  add(name_of(name, "Recurrent", "step", {1, cached, heads, dim}, 1), 1, 1,
-      4.0 * static_cast<double>(heads * dim * cached), [=] {
-        const Keeping<Stored> layer(sizes, cached);
-        Tensor<float, Dynamic, Dynamic> x(1, layer.input_size()), y(1, layer.output_size());
-        fill_uniform(x, 1);
-        auto state = layer.initial_state(1);
-        Random random(1);
-        for (auto* tensor : {&state.keys, &state.values}) {
-          for (Stored& number : *tensor) number = static_cast<Stored>(static_cast<float>(random.uniform(-1, 1)));
-        }
-        state.length.fill(cached);
-        return [=]() mutable {
-          layer.step(state, MatrixView<const float>(x), MatrixView<float>(y));
-          benchmark::DoNotOptimize(y.data());
-        };
-      });
-}
-
-/// What a step reads, and no more: the floor of its time where it comes from memory.
-void add_reading(const std::string& name, Index bytes) {
-  add(name, 1, 1, 0, [=] {
-    Tensor<float, Dynamic> numbers(bytes / static_cast<Index>(sizeof(float)));
-    fill_uniform(numbers, 1);
+void add_decode(const std::string& variant, Index cached) {
+  const double numbers = 2 * static_cast<double>(heads * dim * cached), bytes = sizeof(Stored) * numbers;
+  const Work work{.flops = 2 * numbers, .exps = static_cast<double>(heads * cached), .data = {bytes, bytes}};
+  add(name_of("softmax_attention" + variant, "Recurrent", "step", {1, cached, heads, dim}, 1), 1, work, [=] {
+    const Keeping<Stored> layer(sizes, cached);
+    Tensor<float, Dynamic, Dynamic> x(1, layer.input_size()), y(1, layer.output_size());
+    fill_uniform(x, 1);
+    auto state = layer.initial_state(1);
+    Random random(1);
+    for (auto* tensor : {&state.keys, &state.values}) {
+      for (Stored& number : *tensor) number = static_cast<Stored>(static_cast<float>(random.uniform(-1, 1)));
+    }
+    state.length.fill(cached);
     return [=]() mutable {
-      auto sums = sum_lanes<float, 1>(numbers.size(), [&](Index i, auto lanes) {
-        return std::array{lanes.load(std::as_const(numbers).data() + i)};
-      });
-      benchmark::DoNotOptimize(sums);
+      layer.step(state, MatrixView<const float>(x), MatrixView<float>(y));
+      benchmark::DoNotOptimize(y.data());
     };
   });
 }
@@ -112,11 +69,10 @@ double share_of(const Pattern& pattern, Index time) {
 
 template <class Pattern>
 void add_pattern(const std::string& name, const Pattern& pattern, Index time) {
-  const double share = share_of(pattern, time);
-  const std::string label = name + ", " + std::to_string(static_cast<int>(1000 * share)) + " per mille";
-  add(name_of("pattern_attention", label, "scan", {1, time, heads, dim}, 1), 1, static_cast<double>(time),
-      flops_of(time, 0.5 * share), [=] {
-        Tokens q(1, time, heads * dim), y(q.shape());
+  const double pairs = share_of(pattern, time) * static_cast<double>(heads * time * time) / 2;
+  add(name_of("pattern_attention, " + name, "Parallel", "scan", {1, time, heads, dim}, 1), 1,
+      Work{.tokens = static_cast<double>(time), .flops = 4 * dim * pairs, .exps = pairs}, [=] {
+        Sequences q(1, time, heads * dim), y(q.shape());
         fill_uniform(q, 1);
         return [=, workspace = Workspace()]() mutable {
           const AttentionInputs<float> in{sizes, 0.125F, std::as_const(q), std::as_const(q), std::as_const(q)};
@@ -126,44 +82,57 @@ void add_pattern(const std::string& name, const Pattern& pattern, Index time) {
       });
 }
 
-template <class L>
-void add_prefix(const std::string& name, const L& layer, Index time, double flops) {
-  add_scan(name, "Chunked", layer, 1, time, flops, 1);
-}
-
-void add_all() {
+/// Windows cost what they show, whatever the length.
+void add_patterns() {
   using namespace patterns;
-  add_matrix_product();
-  for (const Index time : {1024, 4096, 8192}) {
-    for (const int threads : {1, 2}) add_causal(time, threads);
-  }
-  for (const Index time : {1024, 4096}) add_training(time);
-  add_reading("reading/32 MiB/threads:1", 32 << 20);
-  add_decode<float>("softmax_attention", 8192);
-  add_reading("reading/16 MiB/threads:1", 16 << 20);
-  add_decode<Half>("softmax_attention, Half", 8192);
-  add_decode<BFloat16>("softmax_attention, BFloat16", 8192);
+  for (const Index time : lengths()) add_pattern("window 128", And(Causal(), Window<>(128)), time);
+  if (quick) return;
   constexpr Index time = 8192;
   add_pattern("causal", Causal(), time);
   add_pattern("window 4096", And(Causal(), Window<>(4096)), time);
   add_pattern("window 1024", And(Causal(), Window<>(1024)), time);
-  add_pattern("window 128", And(Causal(), Window<>(128)), time);
   add_pattern("window 256, 64 sinks", And(Causal(), Or(Window<>(256), Sinks<>(64))), time);
   add_pattern("strided", And(Causal(), Blocks<Strided>{64, {1, 21, 2}}), time);
-  for (const Index tokens : {1024, 65536, 1048576}) {
-    add_prefix("softmax_scan", SoftmaxScan<float, Dynamic, Dynamic>(4, 16), tokens, 4.0 * 64);
-  }
-  for (const Index tokens : {1024, 65536, 1048576}) {
-    Aaren<float, Dynamic, Dynamic> layer(64, 4);
-    initialize(layer, 1);
-    add_prefix("aaren", prepare(layer), tokens, 4.0 * 64 * 66);
-  }
+}
+
+/// Every item of a set is also a query at it.
+void add_pointers(Index sets, Index items, Index width) {
+  const double tokens = static_cast<double>(sets * items), features = static_cast<double>(width);
+  const Work work{.tokens = tokens,
+                  .flops = tokens * (4 * features * features + 5 * static_cast<double>(items) * features),
+                  .exps = tokens * static_cast<double>(items) * (features + 1)};
+  add(name_of("pointer_attention", "own", "scan", {sets, items, width}, 1), 1, work, [=] {
+    auto pointer = fresh<PointerAttention<float>>(width, width, width);
+    Sequences x(sets, items, width), log_probs(sets, items, items), probs(log_probs.shape()), found(x.shape());
+    fill_uniform(x, 1);
+    return [=, workspace = Workspace()]() mutable {
+      const SequenceView<const float> in = std::as_const(x);
+      pointer.point(pointer.remember(in), in, in, {}, {log_probs, probs, found, nullptr}, workspace);
+      benchmark::DoNotOptimize(found.data());
+    };
+  });
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  add_all();
-  benchmark::Initialize(&argc, argv);
-  benchmark::RunSpecifiedBenchmarks();
+void bench::add_benchmarks() {
+  for (const Index time : lengths()) causal(4, time).forms(1, time);
+  for (const Index time : training_lengths()) {
+    for (const int threads : {1, 2}) causal(4, time).training(1, time, threads);
+  }
+  for (Index cached = 1024; cached <= (quick ? 8192 : 32768); cached *= quick ? 8 : 2) add_decode<float>("", cached);
+  add_decode<Half>(", Half", 8192);
+  add_decode<BFloat16>(", BFloat16", 8192);
+  add_patterns();
+  add_pointers(16, 32, 64);
+  subject({"softmax_scan", {4, 16}, {.flops = 4 * 64, .exps = 8}}, SoftmaxScan<float, Dynamic, Dynamic>(4, 16)).all();
+  const auto aaren =
+      subject({"aaren", {64, 4}, {.flops = 4 * 64 * 66, .exps = 8}}, fresh<Aaren<float, Dynamic, Dynamic>>(64, 4));
+  aaren.all();
+  if (quick) return;
+  for (const Index time : {1024, 4096, 8192}) {
+    for (const int threads : {1, 2}) causal(heads, time).scan<Parallel<>>(1, time, threads);
+  }
+  for (const Index time : {1024, 4096}) causal(heads, time).training(1, time, 1);
+  for (const Index time : {65536, 1048576}) aaren.scan<Chunked<>>(1, time, 1);
 }

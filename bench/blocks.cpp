@@ -1,61 +1,76 @@
+#include <algorithm>
+#include <stepscan/layers/conv1d.hpp>
+#include <stepscan/layers/group_norm.hpp>
 #include <stepscan/layers/layer_norm.hpp>
 #include <stepscan/layers/linear.hpp>
+#include <stepscan/layers/linear_backward.hpp>
+#include <stepscan/layers/norm_backward.hpp>
 #include <stepscan/layers/rms_norm.hpp>
 #include <stepscan/layers/swiglu.hpp>
+#include <stepscan/layers/swiglu_backward.hpp>
 
-#include "support.hpp"
+#include "subject.hpp"
 
-/// What stands around the scans of a block: normalisations and the gated feed-forward network.
+/// What stands around the scans of a block: normalisations, products, convolutions and the gated feed-forward network.
 ///
 /// Floors: a normalisation reads its tokens from the first cache level after the first time, and writes them once, as a
-/// copy does; a SwiGlu runs at the rate of its three products.
+/// copy does; products and convolutions run at the rate of a matrix product.
 namespace {
 
 using namespace bench;
 
 void add_copy(Index time, Index width) {
-  add(name_of("copy", "memory", "scan", {1, time, width, width}, 1), 1, static_cast<double>(time), 0, [=] {
-    Tensor<float, Dynamic> x(time * width), y(time * width);
-    return [=]() mutable {
-      std::copy(x.begin(), x.end(), y.begin());
-      benchmark::DoNotOptimize(y.data());
-    };
-  });
+  const double bytes = 8 * static_cast<double>(time * width);
+  add(name_of("copy", "memory", "scan", {1, time, width}, 1), 1,
+      Work{.tokens = static_cast<double>(time), .data = {bytes, bytes}}, [=] {
+        Tensor<float, Dynamic> x(time * width), y(time * width);
+        return [=]() mutable {
+          std::copy(x.begin(), x.end(), y.begin());
+          benchmark::DoNotOptimize(y.data());
+        };
+      });
 }
 
-template <class L>
-void add_norm(const std::string& name, Index time, Index width) {
-  L layer(width);
-  initialize(layer, 1);
-  add_scan(name, "Recurrent", prepare(layer), 1, time, 0, 1);
+template <class L, class... More>
+auto norm(const std::string& name, Index width, More... more) {
+  return subject({name, {width, more...}, {}}, fresh<L>(width, more...));
 }
+
+/// `weights` multiply-adds a token.
+Cost product(double weights, double exps = 0) { return {.flops = 2 * weights, .exps = exps, .weights = 4 * weights}; }
 
 void add_feed_forward(Index time, Index width, Index hidden) {
-  SwiGlu<float, Dynamic, Dynamic> swiglu(width, hidden);
-  Linear<float, Dynamic, Dynamic, false> product(width, 3 * hidden);
-  initialize(swiglu, 1);
-  initialize(product, 1);
-  const double flops = 6 * static_cast<double>(width * hidden);
+  const double weights = 3 * static_cast<double>(width * hidden);
+  const auto swiglu = subject({"swiglu", {width, hidden}, product(weights, static_cast<double>(hidden))},
+                              fresh<SwiGlu<float, Dynamic, Dynamic>>(width, hidden));
+  const auto linear = subject({"linear", {width, 3 * hidden}, product(weights)},
+                              fresh<Linear<float, Dynamic, Dynamic, false>>(width, 3 * hidden));
   for (const int threads : {1, 2}) {
-    add_scan("linear", "Chunked", prepare(product), 1, time, flops, threads);
-    add_scan("swiglu", "Chunked", prepare(swiglu), 1, time, flops, threads);
+    linear.scan(1, time, threads);
+    swiglu.scan(1, time, threads);
+    linear.training(1, time, threads);
+    swiglu.training(1, time, threads);
   }
-  add_step("linear", prepare(product), 1, flops);
-  add_step("swiglu", prepare(swiglu), 1, flops);
+  linear.step();
+  swiglu.step();
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  add_matrix_product();
-  for (const Index width : {64, 512, 2048}) {
+void bench::add_benchmarks() {
+  const auto widths = quick ? std::vector<Index>{512} : std::vector<Index>{64, 512, 2048};
+  for (const Index width : widths) {
     add_copy(256, width);
-    add_norm<RmsNorm<float, Dynamic>>("rms_norm", 256, width);
-    add_norm<LayerNorm<float, Dynamic>>("layer_norm", 256, width);
+    norm<RmsNorm<float, Dynamic>>("rms_norm", width).scan(1, 256, 1);
+    norm<LayerNorm<float, Dynamic>>("layer_norm", width).scan(1, 256, 1);
+    norm<LayerNorm<float, Dynamic>>("layer_norm", width).training(1, 256, 1);
+    norm<GroupNorm<float, Dynamic, Dynamic>>("group_norm", width, Index{4}).scan(1, 256, 1);
   }
-  add_feed_forward(512, 64, 176);
+  const auto conv = subject({"conv1d", {128, 256, 3}, product(128 * 256 * 3)},
+                            fresh<Conv1d<float, Dynamic, Dynamic, Dynamic>>(128, 256, 3));
+  for (const int threads : {1, 2}) conv.scan(1, 1024, threads);
   add_feed_forward(512, 256, 704);
+  if (quick) return;
+  add_feed_forward(512, 64, 176);
   add_feed_forward(512, 512, 1408);
-  benchmark::Initialize(&argc, argv);
-  benchmark::RunSpecifiedBenchmarks();
 }

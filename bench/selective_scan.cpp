@@ -1,42 +1,51 @@
 #include <cmath>
+#include <stepscan/layers/mamba.hpp>
+#include <stepscan/layers/mamba_backward.hpp>
 #include <stepscan/layers/selective_scan.hpp>
 #include <stepscan/layers/selective_scan_backward.hpp>
 #include <vector>
 
-#include "support.hpp"
+#include "subject.hpp"
 
-/// The selective scan of Mamba at its published sizes, whole sequences, training, one token, and sequences of up to a
-/// million tokens; beside it the same operator one tensor at a time.
+/// The selective scan of Mamba and its whole block, in each form over time, training, one token, the published sizes,
+/// and sequences of up to a million tokens; beside them the same operator one tensor at a time.
 ///
-/// Floor: one exponential per token, channel and state, about 0.3 ns on AVX2, so 15 ms for 2048 x 1536 x 16.
+/// Floor: one exponential per token, channel and state, about 0.3 ns on AVX2, so 15 ms for 2048 x 1536 x 16; with six
+/// operations each at the rate of a matrix product. The block's products are as many as its scan takes time.
 namespace {
 
 using namespace bench;
 
 using Scan = SelectiveScan<float, Dynamic, Dynamic>;
-using Sequences = Tensor<float, Dynamic, Dynamic, Dynamic>;
+using Block = Mamba<float, Dynamic, Dynamic, 16, 4, Dynamic>;
 
-/// Multiply-adds of a token, an exponential counted as eight.
-double flops_of(Index features, Index states) { return 22.0 * static_cast<double>(features * states); }
-
-Scan make(Index features, Index states) {
-  Scan layer(features, states);
-  initialize(layer, 1);
-  return layer;
+/// Softplus of the step size, SiLU of the gate.
+Cost cost(Index features, Index states) {
+  const double channels = static_cast<double>(features), numbers = channels * static_cast<double>(states);
+  return {.flops = 6 * numbers, .exps = numbers + 2 * channels, .weights = 4 * numbers, .state = 4 * numbers};
 }
 
-template <class Form, class Math = Exact>
-void add_form(const std::string& form, Index batch, Index time, Index features, Index states, int threads) {
-  add_scan<Form>(name_of("selective_scan", form, "scan", {batch, time, features, states}, threads),
-                 prepare<float, Math>(make(features, states)), batch, time, flops_of(features, states), threads);
+auto scan_of(Index features, Index states) {
+  return subject({"selective_scan", {features, states}, cost(features, states)}, fresh<Scan>(features, states));
+}
+
+auto block_of(Index width) {
+  constexpr Index states = 16, taps = 4;
+  const Index inner = 2 * width, rank = width / 16;
+  const double weights = static_cast<double>(3 * width * inner + inner * (2 * rank + 2 * states));
+  Cost all = cost(inner, states);
+  all.flops += 2 * weights + 8 * static_cast<double>(inner);
+  all.exps += static_cast<double>(inner);
+  all.weights += 4 * weights;
+  return subject({"mamba", {width, states}, all}, fresh<Block>(width, inner, states, taps, rank));
 }
 
 /// As a library of tensors would: step sizes, decays and inputs of the whole sequence, then the recurrence, then the
 /// outputs, each a loop over memory.
-void add_plain(Index time, Index features, Index states) {
-  add(name_of("selective_scan", "plain", "scan", {1, time, features, states}, 1), 1, static_cast<double>(time),
-      flops_of(features, states) * static_cast<double>(time), [=] {
-        const Scan layer = make(features, states);
+void add_tensor_at_a_time(Index time, Index features, Index states) {
+  add(name_of("tensor at a time:selective_scan", "own", "scan", {1, time, features, states}, 1), 1,
+      static_cast<double>(time), cost(features, states).flops * static_cast<double>(time), [=] {
+        const Scan layer = fresh<Scan>(features, states);
         Sequences x(1, time, layer.input_size()), y(1, time, features);
         fill_uniform(x, 1);
         const std::size_t size = static_cast<std::size_t>(time * features * states);
@@ -77,21 +86,20 @@ void add_plain(Index time, Index features, Index states) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  add_matrix_product();
-  add_plain(256, 768, 16);
+void bench::add_benchmarks() {
+  scan_of(512, 16).all();
+  block_of(256).all();
+  if (quick) return;
+  add_tensor_at_a_time(256, 768, 16);
+  const auto published = scan_of(1536, 16);
+  published.step();
   for (const int threads : {1, 2}) {
-    add_form<Chunked<>>("Chunked", 1, 256, 768, 16, threads);
-    add_form<Chunked<>>("Chunked", 1, 2048, 1536, 16, threads);
-    add_form<Chunked<>, Fast>("Chunked_fast", 1, 2048, 1536, 16, threads);
-    add_training(name_of("selective_scan", "Chunked", "forward_backward", {1, 2048, 1536, 16}, threads), make(1536, 16),
-                 1, 2048, 3 * flops_of(1536, 16), threads);
+    scan_of(768, 16).scan<Chunked<>>(1, 256, threads);
+    published.scan<Chunked<>>(1, 2048, threads);
+    published.training(1, 2048, threads);
     // Channels of one block: only tokens are left to share.
-    add_form<Chunked<>>("Chunked", 1, 8192, 16, 16, threads);
-    add_form<Parallel<>>("Parallel", 1, 8192, 16, 16, threads);
+    scan_of(16, 16).scan<Chunked<>>(1, 8192, threads);
+    scan_of(16, 16).scan<Parallel<>>(1, 8192, threads);
   }
-  add_step("selective_scan", prepare(make(1536, 16)), 1, flops_of(1536, 16));
-  for (Index time = 4096; time <= 1048576; time *= 16) add_form<Chunked<>>("Chunked", 1, time, 64, 16, 1);
-  benchmark::Initialize(&argc, argv);
-  benchmark::RunSpecifiedBenchmarks();
+  for (Index time = 4096; time <= 1048576; time *= 16) scan_of(64, 16).scan<Chunked<>>(1, time, 1);
 }

@@ -8,10 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "../harness/form_names.hpp"
+
 /// The main job: every layer of the library in every form it declares, on the same input.
 namespace main_job {
 
 using namespace stepscan;
+using bench::form_name;
+using bench::FormsOf;
 
 struct Options {
   std::string layer;  ///< run only layers whose name contains this
@@ -36,26 +40,6 @@ using ValidInput = std::function<float(Index feature, float value)>;
 
 /// Says what runs now.
 using Progress = std::function<void(const std::string& layer, const std::string& form)>;
-
-[[nodiscard]] inline std::string form_name(Recurrent) { return "Recurrent"; }
-[[nodiscard]] inline std::string form_name(Convolution) { return "Convolution"; }
-template <Index C>
-[[nodiscard]] std::string form_name(Chunked<C>) {
-  return "Chunked";
-}
-template <Index C>
-[[nodiscard]] std::string form_name(Parallel<C>) {
-  return "Parallel";
-}
-template <Jacobian J, Index C>
-[[nodiscard]] std::string form_name(const Newton<J, C>&) {
-  return J == Jacobian::full ? "Newton full" : "Newton diagonal";
-}
-[[nodiscard]] inline std::string form_name(OwnForm) { return "own"; }
-
-/// The forms to compare: those declared, or the own one of a layer that carries nothing from token to token.
-template <class L>
-using FormsOf = std::conditional_t<L::any_form, std::tuple<OwnForm>, typename L::Forms>;
 
 /// Assembles nothing: runs a prepared layer in each of its forms and appends a row for each.
 template <class Plan>
@@ -119,6 +103,23 @@ template <class Make>
           }};
 }
 
+/// What is no layer is given the face of one, by a class made of a width that has input_size(), output_size() and scan.
+struct Face {
+  using scalar_type = float;
+  using Forms = std::tuple<Recurrent, Chunked<>>;
+  static constexpr bool any_form = false;
+
+  static NoState initial_state(Index) { return {}; }
+};
+
+/// An entry for a class with a Face.
+template <class Faced>
+[[nodiscard]] Entry faced(const std::string& name) {
+  return {name, [=](const Options& options, const Progress& progress, std::vector<Row>& rows) {
+            run_forms(name, Faced(options.width), options, progress, rows);
+          }};
+}
+
 std::vector<Entry> recurrent_layers();
 std::vector<Entry> multihead_layers();
 std::vector<Entry> affine_layers();
@@ -127,6 +128,7 @@ std::vector<Entry> selective_layers();
 std::vector<Entry> decay_layers();
 std::vector<Entry> state_space_layers();
 std::vector<Entry> attention_layers();
+std::vector<Entry> chosen_attention();
 std::vector<Entry> pointers();
 std::vector<Entry> models();
 

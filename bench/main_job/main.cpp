@@ -67,7 +67,8 @@ int main(int argc, char** argv) {
   std::vector<main_job::Entry> entries;
   for (auto family : {main_job::recurrent_layers, main_job::multihead_layers, main_job::affine_layers,
                       main_job::decay_layers, main_job::selective_layers, main_job::state_space_layers,
-                      main_job::attention_layers, main_job::pointers, main_job::blocks, main_job::models}) {
+                      main_job::attention_layers, main_job::chosen_attention, main_job::pointers, main_job::blocks,
+                      main_job::models}) {
     for (auto& entry : family()) {
       if (entry.name.find(options.layer) != std::string::npos) entries.push_back(entry);
     }

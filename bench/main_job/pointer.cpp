@@ -17,16 +17,8 @@ SequenceView<const float> sets_of(const SequenceView<const float>& x) {
   return {x.data, x.batch * x.time / items, items, x.features};
 }
 
-struct Face {
-  using scalar_type = float;
-  using Forms = std::tuple<Recurrent, Chunked<>>;
-  static constexpr bool any_form = false;
-
-  static NoState initial_state(Index) { return {}; }
-};
-
 /// Every item is also a query at its set, one after another or all at once; y is what they find there.
-class PointingItems : public Face {
+class PointingItems : public main_job::Face {
  public:
   explicit PointingItems(Index width) : pointer_(width, width, width) { initialize(pointer_, 1); }
 
@@ -52,7 +44,7 @@ class PointingItems : public Face {
 
 /// A network that is taught to point at the items from the last to the first, its LSTMs in the form asked for; y is how
 /// likely it finds each step's target.
-class TaughtNetwork : public Face {
+class TaughtNetwork : public main_job::Face {
  public:
   explicit TaughtNetwork(Index width) : network_(width, width, width, false) { initialize(network_, 1); }
 
@@ -79,16 +71,8 @@ class TaughtNetwork : public Face {
   PointerNetwork<float> network_;
 };
 
-template <class Pointing>
-main_job::Entry pointing(const std::string& name) {
-  return {name,
-          [=](const main_job::Options& options, const main_job::Progress& progress, std::vector<main_job::Row>& rows) {
-            main_job::run_forms(name, Pointing(options.width), options, progress, rows);
-          }};
-}
-
 }  // namespace
 
 std::vector<main_job::Entry> main_job::pointers() {
-  return {pointing<PointingItems>("pointer_attention"), pointing<TaughtNetwork>("pointer_network")};
+  return {main_job::faced<PointingItems>("pointer_attention"), main_job::faced<TaughtNetwork>("pointer_network")};
 }

@@ -39,9 +39,10 @@ std::vector<examples::Entry> examples::attention_models() {
       entry("attention", make_attention),
       {"hybrid",
        [](const Text& text, const Settings& settings) {
-         return train_model("hybrid",
-                            Sequential(make_block(make_mamba(settings)), make_block(make_attention(settings))), text,
-                            settings);
+         return train_model(
+             "hybrid",
+             Sequential(make_block(make_mamba(settings), settings), make_block(make_attention(settings), settings)),
+             text, settings);
        }},
   };
 }

@@ -66,23 +66,26 @@ using namespace examples;
 
 constexpr const char* usage =
     "usage: stepscan_language_model [--text FILE] [--layer NAME] [--quick] [--minutes N] [--updates N] [--width N]\n"
-    "                               [--batch N] [--time N] [--rate N] [--seed N] [--folder DIR] [--sample]\n"
+    "                               [--batch N] [--time N] [--rate N] [--dropout N] [--decay N] [--seed N]\n"
+    "                               [--folder DIR] [--sample]\n"
     "  --text FILE   characters to learn (default: invented sums in words)\n"
     "  --layer NAME  lstm, slstm, gla, mamba, s4d, attention or hybrid alone\n"
     "  --quick       small models, a few updates each; fails unless each has learnt the invented text\n"
-    "  --minutes N   of training for each layer (default 30)\n"
+    "  --minutes N   of one core to train each layer (default 3); N cores take as much less of the day\n"
     "  --updates N   of the parameters, in place of a time: the same on every machine\n"
     "  --width N     features, a multiple of 32 (default 192, quick 64)\n"
-    "  --batch N     windows of text to an update (default 32, quick 16)\n"
+    "  --batch N     windows of text to an update (default 16)\n"
     "  --time N      characters to a window (default 256, quick 64)\n"
     "  --rate N      the highest learning rate, in hundred thousandths (default 300, quick 1000)\n"
+    "  --dropout N   hundredths of what a layer adds that are dropped (default 0)\n"
+    "  --decay N     of weights, in hundredths of the learning rate (default 10)\n"
     "  --seed N      seed of weights and windows (default 1)\n"
     "  --folder DIR  writes logs, curves.svg and checkpoints, from which the same command goes on\n"
     "  --sample      prints what each model writes\n";
 
 void print_row(const std::string& name, const Result& result) {
-  std::printf("%-12s%12td%12.3f%14.3f%14.0f%14.0f\n", name.c_str(), result.parameters, result.bits,
-              result.training_bits, result.trained_rate, result.generated_rate);
+  std::printf("%-12s%12td%12.3f%14.3f%10.2f%12.0f%14.0f\n", name.c_str(), result.parameters, result.bits,
+              result.training_bits, result.minutes, result.trained_rate, result.generated_rate);
   std::fflush(stdout);
 }
 
@@ -91,11 +94,13 @@ void run(Arguments arguments) {
   const std::string path = arguments.word("--text", {}), only = arguments.word("--layer", {});
   Settings settings;
   settings.width = arguments.number("--width", quick ? 64 : 192, 32, 4096) / 32 * 32;
-  settings.batch = arguments.number("--batch", quick ? 16 : 32, 1, 4096);
+  settings.batch = arguments.number("--batch", 16, 1, 4096);
   settings.time = arguments.number("--time", quick ? 64 : 256, 2, 1 << 16);
   settings.learning_rate = arguments.number("--rate", quick ? 1000 : 300, 1, 100'000) * 1e-5;
+  settings.dropout = arguments.number("--dropout", 0, 0, 99) * 1e-2;
+  settings.weight_decay = arguments.number("--decay", 10, 0, 1000) * 1e-2;
   settings.updates = arguments.number("--updates", quick ? 100 : 0, 0, 1 << 30);
-  settings.seconds = 60.0 * arguments.number("--minutes", 30, 1, 100'000);
+  settings.seconds = 60.0 * arguments.number("--minutes", 3, 1, 100'000);
   settings.seed = static_cast<std::uint64_t>(arguments.number("--seed", 1, 0, 1 << 30));
   settings.folder = arguments.word("--folder", {});
   if (quick) settings.evaluations = 2;
@@ -110,10 +115,10 @@ void run(Arguments arguments) {
   std::printf("%zu characters to learn, %zu to test, %td distinct; width %td, batch %td of %td; threads: %d\n\n",
               text.training.size(), text.validation.size(), text.vocabulary(), settings.width, settings.batch,
               settings.time, stepscan::max_threads());
-  std::printf("%-12s%12s%12s%14s%14s%14s\n", "layer", "parameters", "bits/char", "in training", "trained/s",
-              "generated/s");
+  std::printf("%-12s%12s%12s%14s%10s%12s%14s\n", "layer", "parameters", "bits/char", "in training", "minutes",
+              "trained/s", "generated/s");
   stepscan::CurvePlot plot{
-      "Language models of characters", "seconds of training", "bits per character, validation", {}};
+      "Language models of characters", "seconds of one core", "bits per character, validation", {}};
   std::string failures;
   bool found = false;
   for (const auto& family : {recurrent_models(), attention_models()}) {

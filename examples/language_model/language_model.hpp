@@ -27,11 +27,13 @@ struct Text {
 
 struct Settings {
   Index width = 192;  ///< features; a multiple of 32
-  Index batch = 32;   ///< windows of text to an update
+  Index batch = 16;   ///< windows of text to an update; more of them would leave too few updates for minutes
   Index time = 256;   ///< characters to a window
   double learning_rate = 3e-3;
+  double dropout = 0;  ///< of what a layer adds: few minutes read the text too seldom to learn it by heart
+  double weight_decay = 0.1;
   std::int64_t updates = 0;  ///< of the parameters; 0: as many as `seconds` are enough for
-  double seconds = 0;        ///< of training
+  double seconds = 0;        ///< of training, of one core
   std::int64_t evaluations = 10;
   Index generated = 500;  ///< characters
   std::uint64_t seed = 1;
@@ -42,10 +44,11 @@ struct Result {
   Index parameters = 0;
   double bits = 0;           ///< per character of the last tenth
   double training_bits = 0;  ///< of the last updates
-  double trained_rate = 0;   ///< characters per second
+  double minutes = 0;        ///< of training, of one core
+  double trained_rate = 0;   ///< characters per second of one core
   double generated_rate = 0;
   std::string sample;
-  stepscan::Curve curve;  ///< bits of a part of the last tenth, over seconds
+  stepscan::Curve curve;  ///< bits of a part of the last tenth, over seconds of training
 };
 
 /// A layer that mixes tokens, in a model that is the same for all: two blocks of it and a gated feed-forward network,

@@ -1,10 +1,10 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <memory>
 #include <numbers>
+#include <stepscan/layers/dropout_backward.hpp>
 #include <stepscan/layers/swiglu_backward.hpp>
 #include <stepscan/models/generate.hpp>
 #include <stepscan/models/repeat.hpp>
@@ -22,13 +22,16 @@
 namespace examples {
 
 using Norm = stepscan::RmsNorm<float, Dynamic>;
-/// 12 width^2 parameters, whatever the mixer takes of them.
+/// 12 width^2 parameters, whatever the mixer takes of them. In training a part of what either half adds is dropped.
 template <class Mixer>
-auto make_block(Mixer mixer) {
+auto make_block(Mixer mixer, const Settings& settings) {
   const Index width = mixer.input_size();
   const Index left = 12 * width * width - stepscan::element_count(mixer);
   const Index hidden = std::max<Index>((left / (3 * width) + 2) / 4 * 4, 4);
-  return stepscan::transformer_block(std::move(mixer), stepscan::SwiGlu<float, Dynamic, Dynamic>(width, hidden));
+  const stepscan::Dropout<float, Dynamic> dropout(width, settings.dropout);
+  return stepscan::transformer_block(
+      stepscan::Sequential(std::move(mixer), dropout),
+      stepscan::Sequential(stepscan::SwiGlu<float, Dynamic, Dynamic>(width, hidden), dropout));
 }
 
 /// Windows of the text, each with the characters that follow.
@@ -91,6 +94,27 @@ std::string generate_text(const Model& model, const Text& text, const Settings& 
   return sample;
 }
 
+/// As many updates as fill a time, by that of a few gradients.
+template <class Model, class AddGradient>
+std::int64_t updates_within(double seconds, const Model& model, AddGradient& add_gradient) {
+  constexpr int trials = 3;
+  Model gradient = stepscan::zeros_like(model);
+  static_cast<void>(add_gradient(0, gradient));
+  const double start = processor_seconds();
+  for (int i = 0; i < trials; ++i) static_cast<void>(add_gradient(i, gradient));
+  return std::max<std::int64_t>(static_cast<std::int64_t>(seconds * trials / (processor_seconds() - start)), 1);
+}
+
+/// What is left to say of a model that is trained.
+template <class Model>
+void measure(const Model& model, const Text& text, const Settings& settings, Result& result) {
+  result.parameters = stepscan::element_count(model);
+  result.bits = bits_per_character(model, text.validation, static_cast<Index>(text.validation.size()));
+  const double start = processor_seconds();
+  result.sample = generate_text(model, text, settings);
+  result.generated_rate = static_cast<double>(settings.generated) / (processor_seconds() - start);
+}
+
 /// Trains a model and measures it. A run in a folder goes on from its last checkpoint.
 template <class Blocks>
 Result train_model(const std::string& name, Blocks blocks, const Text& text, const Settings& settings) {
@@ -107,21 +131,16 @@ Result train_model(const std::string& name, Blocks blocks, const Text& text, con
     const stepscan::TokenIds ids(windows.ids);
     const stepscan::ClassTargets targets(windows.targets);
     return parallel(settings.batch, gradient, [&](stepscan::Shard shard, Model& part, auto& tokens) {
-      return tokens(model, ids.members(shard.first, shard.count), targets.middle_rows(shard.first, shard.count),
+      auto state = model.initial_state(shard.count);
+      stepscan::start_dropout(state, settings.seed, static_cast<std::uint64_t>(number), shard.first);
+      return tokens(model, state, ids.members(shard.first, shard.count), targets.middle_rows(shard.first, shard.count),
                     stepscan::CrossEntropy<float>{}, part);
     });
   };
-  std::int64_t updates = settings.updates;
-  if (updates == 0) {
-    constexpr int trials = 3;
-    Model gradient = stepscan::zeros_like(model);
-    static_cast<void>(add_gradient(0, gradient));
-    const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < trials; ++i) static_cast<void>(add_gradient(i, gradient));
-    updates = std::max<std::int64_t>(static_cast<std::int64_t>(settings.seconds * trials / seconds_since(start)), 1);
-  }
+  const std::int64_t updates =
+      settings.updates > 0 ? settings.updates : updates_within(settings.seconds, model, add_gradient);
 
-  stepscan::AdamW<Model> optimizer(model, {.beta2 = 0.99, .weight_decay = 0.1});
+  stepscan::AdamW<Model> optimizer(model, {.beta2 = 0.99, .weight_decay = settings.weight_decay});
   const std::int64_t warm_up = std::min<std::int64_t>(updates / 10 + 1, 100);
   stepscan::Trainer trainer(model, optimizer,
                             {.updates = updates,
@@ -130,10 +149,15 @@ Result train_model(const std::string& name, Blocks blocks, const Text& text, con
                              .label = name});
   trainer.learning_rate = stepscan::WarmUp{
       warm_up, stepscan::CosineRate{settings.learning_rate, settings.learning_rate / 20, updates - warm_up}};
-  trainer.evaluate = [&](const Model& trained) { return bits_per_character(trained, text.validation, 20'000); };
+  double start = processor_seconds();
+  trainer.evaluate = [&](const Model& trained) {
+    const double before = processor_seconds();
+    const double bits = bits_per_character(trained, text.validation, 20'000);
+    start += processor_seconds() - before;  // the clock of training stands still meanwhile
+    return bits;
+  };
 
   Result result;
-  result.parameters = stepscan::element_count(model);
   result.curve.name = name;
   const auto parts = [&](auto&& action) {
     return action(stepscan::Kept{"model", model}, stepscan::Kept{"optimizer", optimizer},
@@ -141,25 +165,23 @@ Result train_model(const std::string& name, Blocks blocks, const Text& text, con
                   stepscan::Kept{"bits", result.curve.y});
   };
   std::unique_ptr<stepscan::CheckpointFolder> folder;
+  std::function<void(const stepscan::TrainingRecord&)> log;
   if (!settings.folder.empty()) {
     folder = std::make_unique<stepscan::CheckpointFolder>(settings.folder + "/" + name);
     static_cast<void>(parts([&](const auto&... kept) { return folder->load_latest(kept...); }));
-  }
-  std::function<void(const stepscan::TrainingRecord&)> log;
-  if (folder) {
     log = stepscan::TrainingLog(settings.folder + "/" + name + ".csv", stepscan::LogFormat::csv,
                                 trainer.progress.updates);
   }
   const double before = result.curve.x.empty() ? 0 : result.curve.x.back();
   const std::int64_t first = trainer.progress.updates;
   double seconds = 0;
-  trainer.log = [&](const stepscan::TrainingRecord& record) {
+  trainer.log = [&](stepscan::TrainingRecord record) {
+    record.seconds = seconds = processor_seconds() - start;
     if (log) log(record);
-    seconds = record.seconds;
     const double bits = record.loss / std::numbers::ln2;
     result.training_bits = result.training_bits == 0 ? bits : 0.9 * result.training_bits + 0.1 * bits;
     if (std::isnan(record.metric)) return;
-    result.curve.x.push_back(before + record.seconds);
+    result.curve.x.push_back(before + seconds);
     result.curve.y.push_back(record.metric);
   };
   trainer.after_update = [&](const stepscan::TrainingProgress& progress) {
@@ -174,10 +196,8 @@ Result train_model(const std::string& name, Blocks blocks, const Text& text, con
 
   const auto trained = static_cast<double>((trainer.progress.updates - first) * settings.batch * settings.time);
   result.trained_rate = seconds > 0 ? trained / seconds : 0;
-  result.bits = bits_per_character(model, text.validation, static_cast<Index>(text.validation.size()));
-  const auto start = std::chrono::steady_clock::now();
-  result.sample = generate_text(model, text, settings);
-  result.generated_rate = static_cast<double>(settings.generated) / seconds_since(start);
+  result.minutes = (before + seconds) / 60;
+  measure(model, text, settings, result);
   return result;
 }
 
@@ -185,7 +205,7 @@ Result train_model(const std::string& name, Blocks blocks, const Text& text, con
 template <class Make>
 Entry entry(std::string name, Make make) {
   return {name, [name, make](const Text& text, const Settings& settings) {
-            const auto block = make_block(make(settings));
+            const auto block = make_block(make(settings), settings);
             return train_model(name, stepscan::Repeat<2, std::remove_const_t<decltype(block)>>(block), text, settings);
           }};
 }

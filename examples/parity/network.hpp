@@ -44,14 +44,24 @@ Score score(const Model& model, const Settings& settings, Index time) {
   return {loss.mean(), static_cast<double>(right) / static_cast<double>(loss.count)};
 }
 
-template <class Mixer>
-Result train_network(Mixer mixer, const Settings& settings) {
+/// How long the sequences of update number `number` are. One answer a sequence is little to learn from: the further
+/// apart the symbols, the later it shows that both matter.
+inline Index time_of(const Settings& settings, std::int64_t number) {
+  constexpr Index shortest = 8;
+  if (settings.task == Task::parity || number >= settings.growing) return settings.time;
+  return shortest + (settings.time - shortest) * static_cast<Index>(number) / static_cast<Index>(settings.growing);
+}
+
+/// `prepare(mixer)` changes what the mixer starts with.
+template <class Mixer, class Prepare>
+Result train_network(Mixer mixer, const Settings& settings, Prepare&& prepare) {
   using Model = Network<Mixer>;
   constexpr Index members = 64, shard_members = 16;
   constexpr double solved = 0.01;
   const auto start = std::chrono::steady_clock::now();
   Model model({}, stepscan::Residual<stepscan::RmsNorm<float, model_features>, Mixer>({}, std::move(mixer)), {}, {});
   stepscan::initialize(model, settings.seed);
+  prepare(std::get<1>(model.template get<1>().inner.layers));
 
   stepscan::AdamW<Model> optimizer(model, {.weight_decay = 0});
   stepscan::Trainer trainer(model, optimizer,
@@ -61,8 +71,8 @@ Result train_network(Mixer mixer, const Settings& settings) {
   trainer.evaluate = [&](const Model& trained) { return score(trained, settings, settings.time).loss; };
   stepscan::DataParallel<Model, stepscan::SequenceGradient<Model>> parallel(shard_members);
   trainer.run([&](std::int64_t number, Model& gradient) {
-    const Batch batch =
-        make_batch(settings.task, members, settings.time, settings.seed, static_cast<std::uint64_t>(number));
+    const Batch batch = make_batch(settings.task, members, time_of(settings, number), settings.seed,
+                                   static_cast<std::uint64_t>(number));
     const stepscan::SequenceView<const float> x(batch.x);
     const stepscan::ClassTargets targets(batch.targets);
     return parallel(members, gradient, [&](stepscan::Shard shard, Model& part, auto& sequence) {
@@ -81,10 +91,14 @@ Result train_network(Mixer mixer, const Settings& settings) {
 }
 
 /// `make()` is the layer to train.
+template <class Make, class Prepare>
+Entry entry(std::string name, bool has_negative_feedback, Make make, Prepare prepare) {
+  return {std::move(name), has_negative_feedback,
+          [make, prepare](const Settings& settings) { return train_network(make(), settings, prepare); }};
+}
 template <class Make>
 Entry entry(std::string name, bool has_negative_feedback, Make make) {
-  return {std::move(name), has_negative_feedback,
-          [make](const Settings& settings) { return train_network(make(), settings); }};
+  return entry(std::move(name), has_negative_feedback, make, [](auto&) {});
 }
 
 }  // namespace examples

@@ -29,6 +29,7 @@ struct Settings {
   Task task = Task::parity;
   std::uint64_t seed = 1;
   Index time = 16;              ///< of the sequences it is trained on
+  std::int64_t growing = 300;   ///< updates in which the sequences of match grow from 8 tokens to that time
   std::int64_t updates = 1000;  ///< at most: training ends when the task is solved
 };
 

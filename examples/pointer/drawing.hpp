@@ -8,21 +8,28 @@ namespace examples {
 
 namespace detail {
 
-/// Points and a polygon in a square of `side` at (left, top); y grows upwards.
-inline void draw_polygon(std::ofstream& svg, std::span<const Point> points, const Polygon& polygon, double left,
-                         double top, double side, const char* colour) {
+/// Points and the polygons of an answer in a square of `side` at (left, top); y grows upwards. Of triangles every three
+/// corners are one.
+inline void draw_answer(std::ofstream& svg, std::span<const Point> points, const std::vector<Index>& answer, Task task,
+                        double left, double top, double side, const char* colour) {
   const auto x = [&](const Point& p) { return left + static_cast<double>(p.x) * side; };
   const auto y = [&](const Point& p) { return top + (1 - static_cast<double>(p.y)) * side; };
-  svg << "<polygon points=\"";
-  for (const Index i : polygon) svg << x(point_of(points, i)) << ',' << y(point_of(points, i)) << ' ';
-  svg << "\" fill=\"" << colour << "\" fill-opacity=\"0.15\" stroke=\"" << colour << "\"/>\n";
+  const std::size_t corners = task == Task::delaunay ? 3 : std::max<std::size_t>(answer.size(), 1);
+  for (std::size_t first = 0; first + corners <= answer.size(); first += corners) {
+    svg << "<polygon points=\"";
+    for (std::size_t i = first; i < first + corners; ++i) {
+      svg << x(point_of(points, answer[i])) << ',' << y(point_of(points, answer[i])) << ' ';
+    }
+    svg << "\" fill=\"" << colour << "\" fill-opacity=\"0.15\" stroke=\"" << colour << "\"/>\n";
+  }
   for (const Point& p : points) svg << "<circle cx=\"" << x(p) << "\" cy=\"" << y(p) << "\" r=\"2.5\"/>\n";
 }
 
 }  // namespace detail
 
 /// Draws the first `count` sets below each other: what was found, and the exact answer beside it. Throws FileError.
-inline void draw(const std::string& path, const PointSets& sets, const std::vector<Polygon>& found, Index count) {
+inline void draw(const std::string& path, Task task, const PointSets& sets,
+                 const std::vector<std::vector<Index>>& found, Index count) {
   constexpr double side = 220, margin = 20;
   count = std::min(count, sets.count());
   std::ofstream svg(path);
@@ -35,8 +42,8 @@ inline void draw(const std::string& path, const PointSets& sets, const std::vect
   for (Index i = 0; i < count; ++i) {
     const double top = 1.5 * margin + static_cast<double>(i) * (side + margin);
     const auto set = static_cast<std::size_t>(i);
-    detail::draw_polygon(svg, sets.set(i), found[set], margin, top, side, "#c0392b");
-    detail::draw_polygon(svg, sets.set(i), sets.answers[set], side + 2 * margin, top, side, "#2471a3");
+    detail::draw_answer(svg, sets.set(i), found[set], task, margin, top, side, "#c0392b");
+    detail::draw_answer(svg, sets.set(i), sets.answers[set], task, side + 2 * margin, top, side, "#2471a3");
   }
   svg << "</svg>\n";
   if (!svg.flush()) {

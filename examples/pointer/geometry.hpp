@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <numeric>
 #include <span>
 #include <stepscan/core/config.hpp>
@@ -112,51 +111,6 @@ void for_each_edge(std::span<const Point> points, const Polygon& polygon, F&& f)
   for (auto i = order.rbegin() + 1; i != order.rend(); ++i) extend(*i, lower);
   hull.pop_back();
   return from_lowest(hull);
-}
-
-/// Points up to which shortest_tour is quick.
-inline constexpr Index exact_tour_points = 12;
-
-/// The shortest closed tour, from point 0 on towards its neighbour of the smaller index, by dynamic programming over
-/// subsets (Held and Karp 1962): best[s][j] = the shortest way from 0 through all of s that ends in j.
-[[nodiscard]] inline Polygon shortest_tour(std::span<const Point> points) {
-  const std::size_t n = points.size();
-  if (n < 4) {
-    Polygon all(n);
-    std::iota(all.begin(), all.end(), Index{0});
-    return all;
-  }
-  const std::size_t others = n - 1, subsets = std::size_t{1} << others;
-  std::vector<double> best(subsets * others, std::numeric_limits<double>::infinity());
-  std::vector<std::size_t> before(subsets * others, 0);
-  for (std::size_t j = 0; j < others; ++j)
-    best[(std::size_t{1} << j) * others + j] = distance(points[0], points[j + 1]);
-  for (std::size_t s = 1; s < subsets; ++s) {
-    for (std::size_t j = 0; j < others; ++j) {
-      const std::size_t rest = s & ~(std::size_t{1} << j);
-      if (rest == s || rest == 0) continue;
-      for (std::size_t i = 0; i < others; ++i) {
-        const double length = best[rest * others + i] + distance(points[i + 1], points[j + 1]);
-        if (length >= best[s * others + j]) continue;
-        best[s * others + j] = length;
-        before[s * others + j] = i;
-      }
-    }
-  }
-  std::size_t last = 0;
-  const auto closed = [&](std::size_t j) {
-    return best[(subsets - 1) * others + j] + distance(points[j + 1], points[0]);
-  };
-  for (std::size_t j = 1; j < others; ++j) last = closed(j) < closed(last) ? j : last;
-  Polygon tour{0};
-  for (std::size_t s = subsets - 1; s != 0;) {
-    tour.push_back(static_cast<Index>(last) + 1);
-    const std::size_t previous = before[s * others + last];
-    s &= ~(std::size_t{1} << last);
-    last = previous;
-  }
-  if (tour[1] > tour.back()) std::reverse(tour.begin() + 1, tour.end());
-  return tour;
 }
 
 }  // namespace examples

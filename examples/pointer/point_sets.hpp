@@ -7,20 +7,28 @@
 #include <stepscan/io/safetensors.hpp>
 #include <string>
 
-#include "geometry.hpp"
+#include "delaunay.hpp"
+#include "tours.hpp"
 
 namespace examples {
 
 /// What a network is asked for.
 enum class Task {
-  hull,  ///< the corners of the convex hull, counter-clockwise from the one of the lowest index, then the end slot
-  tour,  ///< all points in the order of the shortest closed tour
+  hull,      ///< the corners of the convex hull, counter-clockwise from the one of the lowest index, then the end slot
+  tour,      ///< all points in the order of the shortest closed tour, counter-clockwise from point 0
+  delaunay,  ///< the Delaunay triangles, three corners each, then the end slot
 };
 
-/// Sets of equally many points, [sets, points, 2], and the exact answer to each; an answer that nobody knows is empty.
+[[nodiscard]] constexpr const char* name_of(Task task) noexcept {
+  return task == Task::hull ? "hull" : task == Task::tour ? "tour" : "delaunay";
+}
+/// A tour ends with its last point.
+[[nodiscard]] constexpr bool has_end(Task task) noexcept { return task != Task::tour; }
+
+/// Sets of equally many points, [sets, points, 2], and the answer to each, numbers of points.
 struct PointSets {
   stepscan::Tensor<float, stepscan::Dynamic, stepscan::Dynamic, stepscan::Dynamic> points;
-  std::vector<Polygon> answers;
+  std::vector<std::vector<Index>> answers;
 
   [[nodiscard]] Index count() const noexcept { return points.extent(0); }
   [[nodiscard]] Index size() const noexcept { return points.extent(1); }
@@ -30,27 +38,40 @@ struct PointSets {
   }
 };
 
+/// The exact answer; of tours through many points the best from so many starts.
+[[nodiscard]] inline std::vector<Index> answer(std::span<const Point> points, Task task, Index exact_points,
+                                               Index starts) {
+  if (task == Task::hull) return convex_hull(points);
+  if (task == Task::tour) {
+    return static_cast<Index>(points.size()) <= exact_points ? shortest_tour(points) : short_tour(points, starts);
+  }
+  std::vector<Index> corners;
+  for (const Triangle& triangle : delaunay(points)) corners.insert(corners.end(), triangle.begin(), triangle.end());
+  return corners;
+}
+
+/// Points uniform in the unit square. The same draws give the same points on every platform.
+[[nodiscard]] inline PointSets random_points(Index count, Index size, stepscan::Random& random) {
+  PointSets sets;
+  sets.points = decltype(sets.points)(count, size, Index{2});
+  for (float& value : sets.points) value = static_cast<float>(random.uniform());
+  return sets;
+}
+
 namespace detail {
 
-/// Works the answers out, of tours where there are few enough points.
-inline void answer(PointSets& sets, Task task) {
-  sets.answers.assign(static_cast<std::size_t>(sets.count()), {});
-  if (task == Task::tour && sets.size() > exact_tour_points) return;
-  for (Index i = 0; i < sets.count(); ++i) {
-    sets.answers[static_cast<std::size_t>(i)] =
-        task == Task::hull ? convex_hull(sets.set(i)) : shortest_tour(sets.set(i));
-  }
+inline void answer_all(PointSets& sets, Task task) {
+  constexpr Index starts = 10;
+  for (Index i = 0; i < sets.count(); ++i) sets.answers.push_back(answer(sets.set(i), task, exact_tour_points, starts));
 }
 
 }  // namespace detail
 
-/// Points uniform in the unit square. The same seed gives the same sets on every platform.
+/// Sets to test a network with.
 [[nodiscard]] inline PointSets random_point_sets(Task task, Index count, Index size, std::uint64_t seed) {
-  PointSets sets;
-  sets.points = decltype(sets.points)(count, size, Index{2});
   stepscan::Random random(seed, 3);
-  for (float& value : sets.points) value = static_cast<float>(random.uniform());
-  detail::answer(sets, task);
+  PointSets sets = random_points(count, size, random);
+  detail::answer_all(sets, task);
   return sets;
 }
 
@@ -68,38 +89,20 @@ inline void answer(PointSets& sets, Task task) {
   sets.points = decltype(sets.points)(std::min(count, shape[0]), shape[1], Index{2});
   const std::vector<float> values = file.values<float>("in/points");
   std::copy_n(values.begin(), sets.points.size(), sets.points.begin());
-  detail::answer(sets, task);
-  if (task == Task::hull || sets.size() <= exact_tour_points) return sets;
+  if (task != Task::tour || sets.size() <= exact_tour_points) {
+    detail::answer_all(sets, task);
+    return sets;
+  }
   const std::vector<std::int64_t> tours = file.values<std::int64_t>("out/tour");
   if (file.tensor("out/tour").shape != std::vector<Index>{shape[0], shape[1]} ||
       std::any_of(tours.begin(), tours.end(), [&](std::int64_t i) { return i < 0 || i >= shape[1]; })) {
     fail<stepscan::FileError>(file.where() + ": tensor 'out/tour': expected [sets, points] of point numbers");
   }
   for (Index i = 0; i < sets.count(); ++i) {
-    sets.answers[static_cast<std::size_t>(i)].assign(tours.begin() + i * shape[1], tours.begin() + (i + 1) * shape[1]);
+    const auto first = tours.begin() + i * shape[1];
+    sets.answers.push_back(tour_in_order(sets.set(i), Polygon(first, first + shape[1])));
   }
   return sets;
-}
-
-/// What a network is taught: slots [sets, steps], -1 behind the end, and how many of them are real. A hull ends with
-/// the end slot, whose number is that of the points.
-struct Targets {
-  std::vector<Index> slots;
-  std::vector<Index> lengths;
-  Index steps = 0;
-};
-
-[[nodiscard]] inline Targets targets_of(const PointSets& sets, Task task) {
-  Targets targets;
-  targets.steps = sets.size() + (task == Task::hull ? 1 : 0);
-  for (const Polygon& answer : sets.answers) {
-    std::vector<Index> row(answer);
-    if (task == Task::hull) row.push_back(sets.size());
-    targets.lengths.push_back(static_cast<Index>(row.size()));
-    row.resize(static_cast<std::size_t>(targets.steps), -1);
-    targets.slots.insert(targets.slots.end(), row.begin(), row.end());
-  }
-  return targets;
 }
 
 }  // namespace examples

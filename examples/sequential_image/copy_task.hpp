@@ -38,10 +38,9 @@ struct Copies {
   }
 };
 
-/// The blocks of an ImageReader between the symbols and logits of them.
-using CopyModel =
-    stepscan::Sequential<stepscan::Linear<float, Copies::inputs, ImageReader::width>, ImageReader::Block,
-                         ImageReader::Block, stepscan::Linear<float, ImageReader::width, Copies::symbols>>;
+/// The blocks of S4D that read images between the symbols and logits of them.
+using CopyModel = stepscan::Sequential<stepscan::Linear<float, Copies::inputs, image_width>, S4dBlock, S4dBlock,
+                                       stepscan::Linear<float, image_width, Copies::symbols>>;
 
 /// Which share of the symbols is repeated, as the sequences are scanned or, token by token, stepped.
 template <class Plan>

@@ -23,6 +23,7 @@ struct Images {
 
   Pixels pixels;            ///< [count, rows * columns, 1]
   std::vector<int> labels;  ///< empty, or one for every image
+  Index columns = 0;
 };
 
 namespace detail {
@@ -60,7 +61,9 @@ std::vector<unsigned char> read_idx(const std::string& path, std::array<std::uin
   std::array<std::uint32_t, 3> sizes{};
   const auto bytes = detail::read_idx(image_path, sizes);
   count = std::min<Index>(count, sizes[0]);
-  Images images{Images::Pixels(count, static_cast<Index>(sizes[1]) * static_cast<Index>(sizes[2]), Index{1}), {}};
+  Images images{Images::Pixels(count, static_cast<Index>(sizes[1]) * static_cast<Index>(sizes[2]), Index{1}),
+                {},
+                static_cast<Index>(sizes[2])};
   for (Index i = 0; i < images.pixels.size(); ++i) {
     images.pixels[i] = static_cast<float>(bytes[static_cast<std::size_t>(i)]) / 127.5F - 1;
   }
@@ -75,13 +78,15 @@ std::vector<unsigned char> read_idx(const std::string& path, std::array<std::uin
   return images;
 }
 
-/// Rings of random place and size, 28 by 28 pixels, where there is no file.
-[[nodiscard]] inline Images draw_images(Index count, std::uint64_t seed) {
-  constexpr Index side = 28;
-  Images images{Images::Pixels(count, side * side, Index{1}), {}};
+/// Rings of random place and size where there is no file, their labels 0, 1 and 2 for small, middle and large.
+[[nodiscard]] inline Images draw_images(Index count, std::uint64_t seed, Index side = 28) {
+  Images images{Images::Pixels(count, side * side, Index{1}), std::vector<int>(static_cast<std::size_t>(count)), side};
   stepscan::Random random(seed, 3);
+  const auto size = static_cast<double>(side) / 28;
   for (Index i = 0; i < count; ++i) {
-    const double row = random.uniform(10, 18), column = random.uniform(10, 18), radius = random.uniform(4, 9);
+    const double row = size * random.uniform(10, 18), column = size * random.uniform(10, 18);
+    const double radius = size * random.uniform(4, 10);
+    images.labels[static_cast<std::size_t>(i)] = static_cast<int>((radius / size - 4) / 2);
     for (Index p = 0; p < side * side; ++p) {
       const double distance = std::hypot(static_cast<double>(p / side) - row, static_cast<double>(p % side) - column);
       images.pixels(i, p, 0) = static_cast<float>(2 * std::exp(-std::pow((distance - radius) / 1.5, 2)) - 1);

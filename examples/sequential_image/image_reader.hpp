@@ -1,110 +1,69 @@
 #pragma once
 
+#include <algorithm>
 #include <stepscan/layers/layer_norm.hpp>
 #include <stepscan/layers/linear.hpp>
+#include <stepscan/layers/lstm.hpp>
 #include <stepscan/layers/s4d.hpp>
+#include <stepscan/models/classifier.hpp>
 #include <stepscan/models/s4_block.hpp>
 #include <stepscan/models/sequential.hpp>
 
-/// A classifier of images that are read pixel after pixel (sequential MNIST, arXiv 2111.00396, section 4.2): blocks of
-/// S4D over the pixels, the mean over all pixels read so far, one linear map.
+#include "image_files.hpp"
+
+/// Classifiers of images that are read pixel after pixel (sequential MNIST, arXiv 2111.00396, section 4.2): two blocks
+/// over the pixels, the mean over all pixels read, one linear map.
 namespace examples {
 
-using stepscan::Dynamic;
-using stepscan::Index;
+constexpr Index image_width = 64, image_classes = 10;
 
-/// The parameters.
-struct ImageReader {
-  static constexpr Index width = 64, state_size = 64, classes = 10;
-  using Ssm = stepscan::S4d<float, width, state_size>;
-  using Block = stepscan::S4Block<Ssm>;
-  using Body = stepscan::Sequential<stepscan::Linear<float, 1, width>, Block, Block, stepscan::LayerNorm<float, width>>;
-  using Head = stepscan::Linear<float, width, classes>;
+using S4dBlock = stepscan::S4Block<stepscan::S4d<float, image_width, 64>>;
+using LstmBlock =
+    stepscan::Residual<stepscan::LayerNorm<float, image_width>, stepscan::Lstm<float, image_width, image_width>>;
 
-  Body body;
-  Head head;
+template <class Block>
+using ImageReader = stepscan::Classifier<stepscan::Sequential<stepscan::Linear<float, 1, image_width>, Block, Block,
+                                                              stepscan::LayerNorm<float, image_width>>,
+                                         image_classes>;
 
-  static constexpr auto fields() {
-    return std::tuple{stepscan::Field{"body", &ImageReader::body}, stepscan::Field{"head", &ImageReader::head}};
-  }
+using Logits = stepscan::Tensor<float, Dynamic, Dynamic>;
 
-  void initialize(stepscan::Random& random) {
-    body.initialize(random);
-    head.initialize(random);
-  }
-
-  /// The state space of the first block.
-  [[nodiscard]] const Ssm& first_system() const noexcept { return std::get<1>(body.get<1>().inner.layers); }
-};
-
-/// The parameters ready to run. A stream may take its pixels one by one, all at once, or in any mixture of the two.
-class ImageReaderPlan {
-  using Body = decltype(prepare(std::declval<ImageReader::Body>()));
-  using Head = decltype(prepare(std::declval<ImageReader::Head>()));
-  using Rows = stepscan::Tensor<float, Dynamic, ImageReader::width>;
-  using Sequence = stepscan::Tensor<float, Dynamic, Dynamic, ImageReader::width>;
-
- public:
-  /// Some images that are read in lockstep.
-  struct Stream {
-    Body::State state;
-    Rows sum;      ///< of what the body gave
-    Rows current;  ///< what it gives for one pixel
-    Index read = 0;
-    Sequence features;
-    stepscan::Workspace workspace;
-  };
-
-  explicit ImageReaderPlan(const ImageReader& model) : body_(prepare(model.body)), head_(prepare(model.head)) {}
-
-  /// Before the first pixel of `count` images.
-  [[nodiscard]] Stream start(Index count) const {
-    return {body_.initial_state(count), Rows(count, ImageReader::width), Rows(count, ImageReader::width), 0, {}, {}};
-  }
-
-  /// Back before the first pixel.
-  void restart(Stream& stream) const {
-    stream.state = body_.initial_state(stream.sum.extent(0));
-    stream.sum.fill(0);
-    stream.read = 0;
-  }
-
-  /// Reads pixels [count, time, 1] in the body's own forms.
-  void scan(Stream& stream, stepscan::SequenceView<const float> pixels) const {
-    if (stream.features.extent(1) != pixels.time) {
-      stream.features = Sequence(Index{pixels.batch}, Index{pixels.time}, ImageReader::width);
+/// What all pixels [count, time, 1] speak for, [count, classes], by a plan that reads the first `at_once` of them in
+/// one scan and the rest one by one.
+template <class Plan>
+Logits read_images(const Plan& plan, const stepscan::SequenceView<const float>& all, Index at_once) {
+  constexpr Index most = 50;  // images in lockstep, whose features the caches hold longer than those of all
+  using Features = stepscan::Tensor<float, Dynamic, Dynamic, image_width>;
+  Logits logits(all.batch, image_classes);
+  stepscan::Workspace workspace;
+  for (Index first = 0; first < all.batch; first += most) {
+    const auto pixels = all.members(first, std::min(most, all.batch - first));
+    auto state = plan.encoder.initial_state(pixels.batch);
+    Features features(pixels.batch, at_once, image_width), feature(pixels.batch, 1, image_width);
+    Logits mean(pixels.batch, image_width);
+    const stepscan::Pool<stepscan::Pooling::mean, float> pool{mean};
+    pool.begin();
+    plan.encoder.scan(state, pixels.slice(0, at_once), features, workspace);
+    pool.add(features);
+    for (Index t = at_once; t < pixels.time; ++t) {
+      plan.encoder.step(state, pixels.frame(t), stepscan::SequenceView<float, image_width>(feature).frame(0));
+      pool.add(feature);
     }
-    body_.scan(stream.state, pixels, stream.features, stream.workspace);
-    for (Index b = 0; b < pixels.batch; ++b) {
-      for (Index t = 0; t < pixels.time; ++t) add(&stream.features(b, t, 0), b, stream);
-    }
-    stream.read += pixels.time;
-  }
-
-  /// Reads one pixel of every image, pixel [count, 1].
-  void step(Stream& stream, stepscan::MatrixView<const float, Dynamic, 1> pixel) const noexcept {
-    body_.step(stream.state, pixel, stream.current);
-    for (Index b = 0; b < pixel.rows; ++b) add(&stream.current(b, 0), b, stream);
-    ++stream.read;
-  }
-
-  /// What the pixels read so far speak for, [count, classes].
-  [[nodiscard]] stepscan::Tensor<float, Dynamic, Dynamic> logits(const Stream& stream) const {
-    Rows mean = stream.sum;
-    for (float& value : mean) value /= static_cast<float>(std::max<Index>(stream.read, 1));
-    stepscan::Tensor<float, Dynamic, Dynamic> result(mean.extent(0), ImageReader::classes);
+    pool.finish(pixels);
     stepscan::NoState none;
-    head_.step(none, stepscan::MatrixView<const float>(mean), stepscan::MatrixView<float>(result));
-    return result;
+    plan.head.step(none, pool.y, stepscan::MatrixView<float>(logits).middle_rows(first, pixels.batch));
   }
+  return logits;
+}
 
- private:
-  static void add(const float* features, Index image, Stream& stream) noexcept {
-    for (Index i = 0; i < ImageReader::width; ++i) stream.sum(image, i) += features[i];
+/// Of how many images the largest logit is that of the label.
+[[nodiscard]] inline Index count_right(const Logits& logits, const std::vector<int>& labels) {
+  Index right = 0;
+  for (Index i = 0; i < logits.extent(0); ++i) {
+    const float* row = &logits(i, 0);
+    if (std::max_element(row, row + logits.extent(1)) - row == labels[static_cast<std::size_t>(i)]) ++right;
   }
-
-  Body body_;
-  Head head_;
-};
+  return right;
+}
 
 }  // namespace examples

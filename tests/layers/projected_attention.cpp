@@ -82,6 +82,57 @@ TEST_CASE("gates of a projected attention are named, and of any size", "[layers]
   CHECK(mlstm.in_proj.bias[forget - 3] != 0.0);
 }
 
+TEST_CASE("projections start as large as the authors' code makes them", "[layers]") {
+  constexpr Index model = 40, heads = 4, key = 6, value = 10;
+  struct Block {
+    double largest = 0, deviation = 0;
+  };
+  const auto block = [](const auto& projection, Index first, Index rows) {
+    Block found;
+    for (Index i = first; i < first + rows; ++i) {
+      for (Index j = 0; j < projection.input_size(); ++j) {
+        const double value_there = std::abs(projection.weight(i, j));
+        found.largest = std::max(found.largest, value_there);
+        found.deviation += value_there * value_there;
+      }
+    }
+    found.deviation = std::sqrt(found.deviation / static_cast<double>(rows * projection.input_size()));
+    return found;
+  };
+  const auto check_xavier = [&](const Block& found, Index rows, double gain) {
+    const double bound = gain * std::sqrt(6.0 / static_cast<double>(rows + model));
+    CHECK(found.largest <= bound);
+    CHECK(found.largest > 0.9 * bound);
+  };
+  const auto check_rows = [&](auto layer, Index gates, double gain_behind) {
+    initialize(layer, 1);
+    Index first = 0;
+    for (const Index rows : {heads * key, heads * key, heads * value}) {
+      check_xavier(block(layer.in_proj, first, rows), rows, std::exp2(-2.5));
+      first += rows;
+    }
+    for (Index gate = 0; gate < gates; ++gate, first += heads) {
+      check_xavier(block(layer.in_proj, first, heads), heads, std::exp2(-2.5));
+    }
+    REQUIRE(first == layer.in_proj.output_size());
+    check_xavier(block(layer.out_proj, 0, model), heads * value, gain_behind);
+  };
+  check_rows(Retention<double, model, heads, key, value>(), 0, 1.0);
+  check_rows(ScalarGatedAttention<double, model, heads, key, value>(), 1, std::exp2(-2.5));
+  check_rows(DeltaNet<double, model, heads, key, value>(), 1, std::exp2(-2.5));
+  check_rows(GatedDeltaNet<double, model, heads, key, value>(), 2, std::exp2(-2.5));
+
+  LightningAttention<double, model, heads, key, value> lightning;
+  initialize(lightning, 1);
+  CHECK(block(lightning.in_proj, 0, heads * (2 * key + value)).deviation == Approx(0.02).epsilon(0.05));
+  CHECK(block(lightning.out_proj, 0, model).deviation == Approx(0.02).epsilon(0.05));
+  Mlstm<double, model, heads, key, value> mlstm;
+  initialize(mlstm, 1);
+  CHECK(block(mlstm.in_proj, 0, heads * (2 * key + value)).deviation ==
+        Approx(std::sqrt(2.0 / (5 * model))).epsilon(0.05));
+  CHECK(mlstm.in_proj.bias[0] == 0);
+}
+
 TEST_CASE("gradients of projected attentions equal finite differences", "[layers]") {
   ScalarGatedAttention<double, 3, 2, 2, 3> scalar;
   randomize(scalar, 1);

@@ -55,6 +55,12 @@ TEST_CASE("a fresh s5 is a HiPPO system in its eigenvectors", "[s5]") {
       CHECK(std::abs(weight.imag()) < 1e-13);
     }
   }
+  Dynamic5 wide(40, 16);
+  initialize(wide, 3);
+  double sum = 0;
+  for (Index i = 0; i < wide.C.re.size(); ++i) sum += wide.C.re[i] * wide.C.re[i] + wide.C.im[i] * wide.C.im[i];
+  // Of twice 16 states of a variance of 2 / 32 each, the half that is kept.
+  CHECK(sum / 40 == Approx(1).epsilon(0.1));
   Dynamic5 uneven(2, 8, {.blocks = 3});
   CHECK_THROWS_AS(initialize(uneven, 1), ArgumentError);
 }

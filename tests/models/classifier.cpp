@@ -3,6 +3,7 @@
 #include <stepscan/layers/conv1d_backward.hpp>
 #include <stepscan/models/bidirectional.hpp>
 #include <stepscan/models/classifier_backward.hpp>
+#include <stepscan/train/label_gradient.hpp>
 #include <support/catch.hpp>
 #include <support/sequences.hpp>
 
@@ -109,6 +110,43 @@ TEST_CASE("classifier: gradients equal finite differences", "[models]") {
   CHECK(gradient_error<Classifier<Both, classes, Pooling::mean>>({6, 0, 2}, 6) < 1e-8);
   CHECK(gradient_error<Classifier<Leaky<double, features>, classes, Pooling::last>>({4, 2}, 4) < 1e-8);
   CHECK(gradient_error<Classifier<Shrinking, classes, Pooling::max>>({7, 4, 0}, 7) < 1e-8);
+}
+
+TEST_CASE("classifier: the gradient of a loss on labels, from call to call and from a state", "[models][train]") {
+  using Model = Classifier<Leaky<double, features>, classes>;
+  Model model;
+  randomize(model, 1);
+  const std::vector<Index> lengths{6, 0, 2};
+  auto x = random_sequence<double>(3, 6, features, 2);
+  testing::spoil_padding(x, lengths);
+  const auto view = SequenceView<const double>(std::as_const(x)).ragged(lengths);
+  Tensor<std::int32_t, Dynamic, Dynamic> labels(3, 1);
+  labels[0] = 2, labels[1] = -100, labels[2] = 3;
+  const ClassTargets targets(std::as_const(labels));
+  auto start = model.initial_state(3);
+  randomize(start, 3);
+  const auto loss = [&] {
+    auto state = start;
+    Logits logits = scanned(model, view, state), cotangents = logits;
+    return CrossEntropy<double>{}
+        .sum(one_token(MatrixView<const double>(logits)), targets, one_token(MatrixView<double>(cotangents)))
+        .sum;
+  };
+  LabelGradient<Model> gradient_of;
+  Model twice = zeros_like(model), once = twice;
+  for (int i = 0; i < 2; ++i) {
+    auto state = start;
+    const LossSum sum = gradient_of(model, state, view, targets, CrossEntropy<double>{}, i == 0 ? once : twice);
+    CHECK(sum.sum == Approx(loss()).epsilon(1e-12));
+    CHECK(sum.count == 2);
+  }
+  CHECK(testing::numbers(once) == testing::numbers(twice));
+  CHECK(difference_error(model, once, loss) < 1e-8);
+  auto fresh = zeros_like(model), given = fresh;
+  auto state = model.initial_state(3);
+  static_cast<void>(gradient_of(model, view, targets, CrossEntropy<double>{}, fresh));
+  static_cast<void>(gradient_of(model, state, view, targets, CrossEntropy<double>{}, given));
+  CHECK(testing::numbers(fresh) == testing::numbers(given));
 }
 
 TEST_CASE("classifier: sizes that do not fit are refused", "[models]") {

@@ -247,23 +247,8 @@ double gradient_error(Problem& p, const Fold& fold, const Pattern& pattern, cons
   for (auto* d : {&dq, &dk, &dv}) d->fill(std::nan(""));
   attention_scan_backward<Fold, Pattern, double>(fold, pattern, inputs(), {maximum, sum}, {y, dy, dlse, dq, dk, dv},
                                                  workspace);
-  double error = 0;
-  const auto compare = [&](Sequence<double>& values, const Sequence<double>& found) {
-    for (Index i = 0; i < values.size(); i += 7) {
-      constexpr double h = 1e-5;
-      const double before = values[i];
-      values[i] = before + h;
-      const double above = loss();
-      values[i] = before - h;
-      const double slope = (above - loss()) / (2 * h);
-      values[i] = before;
-      error = std::max(error, std::isfinite(found[i]) ? std::abs(slope - found[i]) / (1 + std::abs(slope)) : 1e300);
-    }
-  };
-  compare(p.q, dq);
-  compare(p.k, dk);
-  compare(p.v, dv);
-  return error;
+  return std::max({testing::difference_error(p.q, dq, loss), testing::difference_error(p.k, dk, loss),
+                   testing::difference_error(p.v, dv, loss)});
 }
 
 }  // namespace

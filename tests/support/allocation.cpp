@@ -9,10 +9,11 @@
 
 namespace {
 
-std::atomic<long> count{0};
+std::atomic<long> count{0}, bytes{0};
 
 [[maybe_unused]] void* counted_or_null(std::size_t size, std::size_t alignment) noexcept {
   count.fetch_add(1, std::memory_order_relaxed);
+  bytes.fetch_add(static_cast<long>(size), std::memory_order_relaxed);
   const std::size_t rounded = (size + alignment - 1) / alignment * alignment;
   return std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
 }
@@ -28,6 +29,7 @@ std::atomic<long> count{0};
 namespace stepscan::testing {
 
 long allocation_count() noexcept { return count.load(std::memory_order_relaxed); }
+long allocated_bytes() noexcept { return bytes.load(std::memory_order_relaxed); }
 
 }  // namespace stepscan::testing
 

@@ -51,3 +51,18 @@ TEST_CASE("a plot is saved to a file", "[train]") {
   CHECK(stepscan_test::read_text(folder / "plot.svg") == plot.svg());
   CHECK_THROWS_AS(plot.save(folder / "none/plot.svg"), FileError);
 }
+
+TEST_CASE("logarithmic axes have ticks at powers of two and at 1, 2, 5, 10, and leave out what has no logarithm",
+          "[train]") {
+  CurvePlot plot{"", "tokens", "ns", {{"line", {16, 64, 256}, {30, 60, 900}}, {"gap", {16, 0, 64}, {40, 50, 50}}}};
+  plot.x_scale = PlotScale::binary;
+  plot.y_scale = PlotScale::decimal;
+  plot.marks.push_back({64, 60, "cross"});
+  const std::string svg = plot.svg();
+  for (const char* text : {">16<", ">32<", ">64<", ">256<", ">20<", ">50<", ">100<", ">200<", ">1000<", ">cross<"}) {
+    CHECK_THAT(svg, ContainsSubstring(text));
+  }
+  CHECK(count_of(svg, ">10<") + count_of(svg, ">2000<") + count_of(svg, ">512<") == 0);
+  CHECK(count_of(svg, "<polyline") == 3);
+  CHECK_THAT(svg, ContainsSubstring("370,"));  // 64 lies in the middle of 16 and 256
+}

@@ -7,6 +7,7 @@
 #include <stepscan/models/sequential.hpp>
 #include <stepscan/train/gradient_check.hpp>
 #include <stepscan/train/losses.hpp>
+#include <support/allocation.hpp>
 #include <support/catch.hpp>
 #include <support/sequences.hpp>
 
@@ -147,4 +148,25 @@ TEST_CASE("checkpoint: the gradient of the layer, in a tape of one window", "[tr
   };
   compare(OwnForm());
   compare(Recurrent());
+}
+
+TEST_CASE("checkpoint: asks for a quarter of the layer's memory, or less", "[train]") {
+  const auto bytes_of = [](const auto& layer, Index time) {
+    using L = std::remove_cvref_t<decltype(layer)>;
+    const auto x = testing::random_sequence<double>(2, time, 3, 1),
+               dy = testing::random_sequence<double>(2, time, 4, 2);
+    Sequence<double> y(dy.shape()), dx(x.shape());
+    auto gradient = zeros_like(layer);
+    auto state = layer.initial_state(2), dend = state, dstart = state;
+    const long before = testing::allocated_bytes();
+    Tape<L> tape;
+    layer.forward(state, x, y, tape);
+    layer.backward(tape, dy, dend, gradient, dx, dstart);
+    return static_cast<double>(testing::allocated_bytes() - before);
+  };
+  Block block;
+  testing::randomize(block, 3);
+  const Checkpoint<32, Block> thrifty(block);
+  CHECK(bytes_of(block, 4096) > 10 * bytes_of(block, 32));
+  CHECK(bytes_of(thrifty, 4096) < 0.25 * bytes_of(block, 4096));
 }

@@ -13,7 +13,8 @@ SEQUENCES = [(1, 1000, 64, 64), (1, 1000, 256, 256), (16, 128, 256, 256), (32, 1
 
 
 class Comparison:
-    """One case: `inputs` go to our side by name, states where the sequence starts; `peers` are {form: function}, of results shaped as our `y`."""
+    """One case: `inputs` go to our side by name, states where the sequence starts; `peers` are {form: function}, whose
+    results are shaped as our `y`."""
 
     def __init__(self, race, layer, pass_name, sizes):
         self.race, self.layer, self.pass_name, self.sizes = race, layer, pass_name, sizes
@@ -110,7 +111,8 @@ def selective_scans(race):
         inputs = {"x": torch.cat([u, delta, B, C], -1), "A": A, "D": D}
         case = Comparison(race, "selective_scan", "step" if time == 1 else "scan", sizes)
         if case.wanted:
-            case.forward({**inputs, "state.h": h.transpose(1, 2)}, {"loop": lambda: functions.selective_scan(u, delta, A, B, C, D, h)})
+            loop = lambda: functions.selective_scan(u, delta, A, B, C, D, h)
+            case.forward({**inputs, "state.h": h.transpose(1, 2)}, {"loop": loop})
         case = Comparison(race, "selective_scan", "training", sizes)
         if case.wanted and time > 1:
             h = torch.zeros_like(h)
@@ -175,7 +177,8 @@ def state_spaces(race):
     features, states = 256, 64
     for time in (4096, 16384):
         modes = states // 2
-        real, imaginary = torch.full((features, modes), math.log(0.5)), math.pi * torch.arange(modes).repeat(features, 1)
+        real = torch.full((features, modes), math.log(0.5))
+        imaginary = math.pi * torch.arange(modes).repeat(features, 1)
         C, D = torch.randn(features, modes, dtype=torch.cfloat), torch.randn(features)
         log_dt = torch.rand(features) * (math.log(0.1) - math.log(0.001)) + math.log(0.001)
         A, dt = torch.complex(-real.exp(), imaginary), log_dt.exp()

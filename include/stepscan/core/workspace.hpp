@@ -10,6 +10,14 @@
 
 namespace stepscan::inline STEPSCAN_ISA {
 
+/// How far apart workers' parts of one memory begin that use `count` numbers each: a page lies between, for what a core
+/// foresees of the memory it works on must not be what another core is writing.
+template <class T>
+[[nodiscard]] constexpr Index worker_stride(Index count) noexcept {
+  constexpr Index page = 4096, alignment = static_cast<Index>(tensor_alignment), size = static_cast<Index>(sizeof(T));
+  return ((count * size + alignment - 1) / alignment * alignment + page) / size;
+}
+
 /// Scratch memory for scans, handed out like a stack. It grows when a scan needs more than it holds; after that
 /// growth, scans of the same or a smaller size allocate nothing. One workspace serves one thread at a time and holds
 /// nothing that has to live between calls.

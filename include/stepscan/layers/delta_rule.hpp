@@ -1,6 +1,7 @@
 #pragma once
 
 #include <stepscan/layers/decay_layer.hpp>
+#include <stepscan/layers/projection_start.hpp>
 #include <stepscan/ops/delta_rule.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
@@ -14,6 +15,7 @@ class DeltaRuleScan : public DecayLayer<DeltaRuleScan<S, Heads, KeyDim, ValueDim
                                         detail::HeadGates::one, MatrixState<S, Heads, KeyDim, ValueDim>, Default> {
  public:
   static constexpr const char* name = "DeltaRuleScan";
+  static constexpr detail::XavierStart projection_start{detail::small_gain, detail::small_gain};
   using Attention = DeltaAttention<S, NoDecay<S>>;
 
   bool unit_length = true;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <stepscan/layers/decay_layer.hpp>
+#include <stepscan/layers/projection_start.hpp>
 #include <stepscan/ops/delta_rule.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
@@ -16,6 +17,7 @@ class GatedDeltaRuleScan
                         detail::HeadGates::two, MatrixState<S, Heads, KeyDim, ValueDim>, Default> {
  public:
   static constexpr const char* name = "GatedDeltaRuleScan";
+  static constexpr detail::XavierStart projection_start{detail::small_gain, detail::small_gain};
   using Attention = DeltaAttention<S, TokenDecay<S>>;
 
   bool unit_length = true;

@@ -91,9 +91,7 @@ class GatedLinearAttention : public GlaLayer<GatedLinearAttention<S, Model, Head
   /// As the authors' training code: projections Xavier-uniform with a gain of 2^-2.5, the bias zero, the norm one.
   void initialize(Random& random) {
     const auto xavier = [&](auto& linear) {
-      const double fans = static_cast<double>(linear.input_size() + linear.output_size());
-      const double bound = std::exp2(-2.5) * std::sqrt(6 / fans);
-      for (S& value : linear.weight) value = static_cast<S>(random.uniform(-bound, bound));
+      detail::fill_xavier<S>(linear.weight, std::exp2(-2.5), random);
     };
     xavier(this->q_proj);
     xavier(this->k_proj);

@@ -9,6 +9,7 @@ namespace detail {
 struct LightningName {
   static constexpr const char* name = "LightningAttentionScan";
   static constexpr bool unit_scale = true;
+  static constexpr NormalStart projection_start{0.02};
   static std::vector<double> schedule(Index heads) { return tnl_schedule(heads, 0, 1); }
 };
 

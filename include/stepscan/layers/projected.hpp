@@ -105,15 +105,15 @@ class Projected : public Layer<Projected<Scan, InProj, OutProj, Gates...>, typen
     check_sizes();
   }
 
-  /// Every part as it initialises itself, and the projection of gates as the scan says, where it does.
+  /// Every part as it initialises itself, and the projections as the scan says, where it does.
   void initialize(Random& random) {
     in_proj.initialize(random);
-    if constexpr (requires { scan_layer.initialize_gates(in_proj, random); }) {
-      scan_layer.initialize_gates(in_proj, random);
+    out_proj.initialize(random);
+    if constexpr (requires { Scan::projection_start(scan_layer, in_proj, out_proj, random); }) {
+      Scan::projection_start(scan_layer, in_proj, out_proj, random);
     }
     std::apply([&](auto&... gate) { (gate.initialize(random), ...); }, gates);
     scan_layer.initialize(random);
-    out_proj.initialize(random);
   }
 
   [[nodiscard]] Index input_size() const noexcept { return in_proj.input_size(); }

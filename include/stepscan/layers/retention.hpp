@@ -2,6 +2,7 @@
 
 #include <stepscan/layers/decay_layer.hpp>
 #include <stepscan/layers/decay_schedules.hpp>
+#include <stepscan/layers/projection_start.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
@@ -14,6 +15,7 @@ class FixedDecayScan
                         detail::HeadGates::none, MatrixState<S, Heads, KeyDim, ValueDim>, Default> {
  public:
   static constexpr const char* name = Named::name;
+  static constexpr auto projection_start = Named::projection_start;
   using Attention = DecayAttention<S, HeadDecay<S>>;
 
   Tensor<S, Heads> log_decay;  ///< <= 0; fixed, not a parameter
@@ -44,6 +46,7 @@ namespace detail {
 struct RetentionName {
   static constexpr const char* name = "RetentionScan";
   static constexpr bool unit_scale = false;
+  static constexpr XavierStart projection_start{small_gain, 1};
   static std::vector<double> schedule(Index heads) { return retnet_schedule(heads); }
 };
 

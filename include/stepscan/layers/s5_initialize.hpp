@@ -6,7 +6,8 @@
 namespace stepscan::inline STEPSCAN_ISA {
 
 /// With Lambda and V the eigenvalues and eigenvectors of the normal part of HiPPO-LegS, block-diagonal, of positive
-/// frequency alone if conj_sym:   B = V^H B_0,   C = C_0 V,   B_0 and C_0 normal by fan-in.
+/// frequency alone if conj_sym:   B = V^H B_0,   C = C_0 V,   B_0 and the real and imaginary parts of C_0 normal
+/// with a variance of 1 / fan-in, as the authors' code has them.
 template <Scalar S, Index Features, Index StateSize, bool BothWays, class Default>
 struct Initialization<S5<S, Features, StateSize, BothWays, Default>> {
   using L = S5<S, Features, StateSize, BothWays, Default>;
@@ -21,7 +22,7 @@ struct Initialization<S5<S, Features, StateSize, BothWays, Default>> {
     const Index kept = states / blocks, size = layer.options.conj_sym ? 2 * kept : kept, skipped = size - kept;
     const NormalPlusLowRank form = hippo_normal(HippoMeasure::legs, size, 1);
     const double input_scale = 1 / std::sqrt(static_cast<double>(features));
-    const double output_scale = 1 / std::sqrt(2 * static_cast<double>(size * blocks));
+    const double output_scale = 1 / std::sqrt(static_cast<double>(size * blocks));
     std::vector<Complex> fresh(static_cast<std::size_t>(size));
     const auto at = [](Index i) { return static_cast<std::size_t>(i); };
     const auto put = [](auto& tensor, Index i, Index j, Complex value) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <stepscan/layers/decay_layer.hpp>
+#include <stepscan/layers/projection_start.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
@@ -13,6 +14,7 @@ class ScalarGatedAttentionScan
                         detail::HeadGates::one, MatrixState<S, Heads, KeyDim, ValueDim>, Default> {
  public:
   static constexpr const char* name = "ScalarGatedAttentionScan";
+  static constexpr detail::XavierStart projection_start{detail::small_gain, detail::small_gain};
   using Attention = DecayAttention<S, TokenDecay<S>>;
 
   ScalarGatedAttentionScan() = default;

@@ -46,20 +46,21 @@ struct AttentionScan {
   SequenceView<S> y;
   AttentionRows<S> kept;
   Index rows = query_tile;  ///< queries of a block
-  S* packed = nullptr;      ///< PackedKeys of every key/value head of every batch member
+  S* packed = nullptr;      ///< PackedKeys, in places: a worker's, or one for every key/value head of every member
   S* scratch = nullptr;     ///< per worker
 
   [[nodiscard]] Index blocks() const noexcept { return chunk_count(in.q.time, rows); }
   [[nodiscard]] Index scratch_size() const noexcept {
     return rows * (in.sizes.key_dim + in.sizes.value_dim + key_tile + 4);
   }
-  [[nodiscard]] PackedKeys<S> keys_of(Index b, Index g) const noexcept {
-    const Index size = PackedKeys<S>::size(in.sizes, in.k.time);
-    return PackedKeys<S>::at(packed + (b * in.sizes.kv_heads + g) * size, in.sizes, in.k.time);
+  /// Blocks of queries that read the same keys: those of key/value head g of member b are the jobs from (b * kv_heads +
+  /// g) times their number on.
+  [[nodiscard]] Index sharing() const noexcept { return in.sizes.group() * blocks(); }
+  [[nodiscard]] PackedKeys<S> packed_at(Index place) const noexcept {
+    return PackedKeys<S>::at(packed + place * PackedKeys<S>::size(in.sizes, in.k.time), in.sizes, in.k.time);
   }
-  void pack(Index job) const noexcept {
-    const Index b = job / in.sizes.kv_heads, g = job % in.sizes.kv_heads;
-    keys_of(b, g).pack(in, b, g, fold.unit(in.scale));
+  void pack(Index kv_head, Index place) const noexcept {
+    packed_at(place).pack(in, kv_head / in.sizes.kv_heads, kv_head % in.sizes.kv_heads, fold.unit(in.scale));
   }
 
   /// The memory of one block.
@@ -77,7 +78,7 @@ struct AttentionScan {
           rescale(sum + rows) {}
   };
 
-  void run(Index job, Index worker) const noexcept {
+  void run(Index job, Index place, Index worker) const noexcept {
     const Index h = job / blocks() % in.sizes.heads, b = job / blocks() / in.sizes.heads, t = job % blocks() * rows;
     const Index count = std::min(rows, in.q.length(b) - t), g = h / in.sizes.group();
     if (count <= 0) return;
@@ -87,7 +88,7 @@ struct AttentionScan {
       std::copy_n(in.query(b, h, t + i), in.sizes.key_dim, tile.queries.row(i));
       start_row(fold, in, h, tile.queries.row(i), tile.maximum[i], tile.sum[i], tile.weighted.row(i));
     }
-    const PackedKeys<S> packed_keys = keys_of(b, g);
+    const PackedKeys<S> packed_keys = packed_at(place);
     for_each_key_tile(
         pattern, block.head, block.rows(0, count), in.k.length(b),
         [&](TokenRange keys, Visibility visibility) { fold_tile(block, packed_keys, keys, visibility, tile); });
@@ -103,8 +104,9 @@ struct AttentionScan {
   void fold_tile(const QueryBlock& block, const PackedKeys<S>& packed_keys, TokenRange keys, Visibility visibility,
                  const Tile& tile) const noexcept {
     for_each_row_group(pattern, block, keys, visibility, [&](Index first, Index end, TokenRange seen) {
-      small_multiply<S>(factor<S>(tile.queries.middle_rows(first, end - first)), packed_keys.keys_of(seen),
-                        {tile.scores.row(first), end - first, seen.size(), key_tile});
+      const MatrixView<const S> columns = packed_keys.whole_registers_of(seen);
+      small_multiply<S>(factor<S>(tile.queries.middle_rows(first, end - first)), columns,
+                        {tile.scores.row(first), end - first, columns.cols, key_tile});
     });
     // Row after row for the maxima, and once more for the weights: chains of rows then run side by side.
     std::copy_n(tile.maximum, block.count, tile.before);
@@ -147,7 +149,8 @@ void for_each_in_turn(Index jobs, Index workers, F&& f) {
 /// Attention of every query to the keys that its pattern lets it see, without a matrix of all pairs:
 ///   y_i = sum_j a_ij v_j,   a_ij the fold's weights of s_ij = scale q_i.k_j
 /// y [batch, time, heads * value_dim] must not overlap the inputs; 0 where a query sees no key and starts with nothing.
-/// Memory: one packed copy of the keys and values. `schedule.chunk` queries make a block (0: chosen).
+/// Memory: a packed copy of the keys and values of one head a worker, or of all heads where workers do not divide them.
+/// `schedule.chunk` queries make a block (0: chosen).
 template <class Fold, KeyPattern Pattern, Scalar S>
 void attention_scan(const Fold& fold, const Pattern& pattern, const AttentionInputs<S>& in, SequenceView<S> y,
                     const ScanSchedule& schedule, Workspace& workspace, const AttentionRows<S>& kept = {}) {
@@ -157,10 +160,20 @@ void attention_scan(const Fold& fold, const Pattern& pattern, const AttentionInp
   if (schedule.chunk > 0) op.rows = std::min(schedule.chunk, std::max<Index>(in.q.time, 1));
   const Index pairs = in.q.time * in.k.time, work = in.q.batch * n.heads * pairs * (n.key_dim + n.value_dim);
   const Index jobs = in.q.batch * n.heads * op.blocks(), workers = worker_count(jobs, work);
-  op.packed = workspace.take<S>(in.q.batch * n.kv_heads * detail::PackedKeys<S>::size(n, in.k.time));
+  const Index kv_heads = in.q.batch * n.kv_heads, sharing = op.sharing();
+  const bool apart = n.kv_heads % workers == 0;
+  op.packed = workspace.take<S>((apart ? workers : kv_heads) * detail::PackedKeys<S>::size(n, in.k.time));
   op.scratch = workspace.take<S>(workers * op.scratch_size());
-  detail::for_each_in_turn(in.q.batch * n.kv_heads, workers, [&](Index job, Index) { op.pack(job); });
-  detail::for_each_in_turn(jobs, workers, [&](Index job, Index worker) { op.run(job, worker); });
+  if (apart) {
+    // Every worker has heads of its own, and their packed keys near while it works on them.
+    detail::for_each_in_turn(kv_heads, workers, [&](Index head, Index worker) {
+      op.pack(head, worker);
+      for (Index job = head * sharing; job < (head + 1) * sharing; ++job) op.run(job, worker, worker);
+    });
+  } else {
+    detail::for_each_in_turn(kv_heads, workers, [&](Index head, Index) { op.pack(head, head); });
+    detail::for_each_in_turn(jobs, workers, [&](Index job, Index worker) { op.run(job, job / sharing, worker); });
+  }
   clear_padding(in.q, y);
 }
 

@@ -110,6 +110,12 @@ struct PackedKeys {
     const Index tile = range.begin / key_tile;
     return {keys + tile * key_tile * key_dim + range.begin % key_tile, key_dim, range.size(), key_tile};
   }
+  /// The same and, of what follows in the tile, as many as fill a register: whatever numbers stand there.
+  [[nodiscard]] MatrixView<const S> whole_registers_of(TokenRange range) const noexcept {
+    constexpr Index width = simd_width<S>;
+    const Index left = key_tile - range.begin % key_tile;
+    return keys_of({range.begin, range.begin + std::min(chunk_count(range.size(), width) * width, left)});
+  }
   [[nodiscard]] MatrixView<const S> values_of(TokenRange range) const noexcept {
     return {values + range.begin * value_dim, range.size(), value_dim};
   }

@@ -68,7 +68,9 @@ struct DecayScan {
   [[nodiscard]] Element element(Index s, Index i) const noexcept { return op.element_at(slot(s, i)); }
   void finish(Index s, Index i) const noexcept { op.copy_state(state(s, i), state(s, 0)); }
 
-  [[nodiscard]] Index scratch_size() const noexcept { return std::max(op.run_size(cut.run), op.tile_size(cut.chunk)); }
+  [[nodiscard]] Index scratch_size() const noexcept {
+    return worker_stride<S>(std::max(op.run_size(cut.run), op.tile_size(cut.chunk)));
+  }
 
   void summarise(const ScanJob& job, const Element& element) const noexcept {
     monoid().identity(element);
@@ -80,14 +82,37 @@ struct DecayScan {
   [[nodiscard]] bool in_turn(Index s) const noexcept { return recurrent || (chooses && length(s) < op.shortest_run()); }
 
   void emit(const ScanJob& job, const DecayState<S>& state) const noexcept {
-    for_each(job, cut.run, [&](Index b, Index h, TokenRange tokens) {
-      if (keeps(tokens)) op.copy_state(state, kept_at(job.sequence, tokens));
-      if (in_turn(job.sequence)) {
-        op.template run<false>(b, h, tokens, scratch_of(job), state, outputs(b, h, tokens));
-      } else {
-        op.template run<true>(b, h, tokens, scratch_of(job), state, outputs(b, h, tokens));
-      }
+    for_each(job, cut.run, [&](Index, Index, TokenRange tokens) {
+      pass(job, tokens, state, rows_ahead(job.sequence, {tokens.end, std::min(tokens.end + cut.run, job.tokens.end)}));
     });
+  }
+
+  /// One run of a job, while the rows of what comes next are asked for.
+  void pass(const ScanJob& job, TokenRange tokens, const DecayState<S>& state, RowsAhead<S> ahead) const noexcept {
+    const Index b = job.sequence / head_count(), h = job.sequence % head_count();
+    if (keeps(tokens)) op.copy_state(state, kept_at(job.sequence, tokens));
+    if (in_turn(job.sequence)) {
+      op.template run<false>(b, h, tokens, scratch_of(job), state, outputs(b, h, tokens), ahead);
+    } else {
+      op.template run<true>(b, h, tokens, scratch_of(job), state, outputs(b, h, tokens), ahead);
+    }
+  }
+
+  /// The rows that these tokens of a sequence read and write.
+  [[nodiscard]] RowsAhead<S> rows_ahead(Index s, TokenRange tokens) const noexcept {
+    return rows_ahead(s, tokens, tokens, {0, op.sizes.value_dim});
+  }
+  /// The same of a worker that gathers some tokens and passes others by these columns.
+  [[nodiscard]] RowsAhead<S> rows_ahead(Index s, TokenRange gathered, TokenRange passed,
+                                        ColumnRange columns) const noexcept {
+    const Index b = s / head_count(), h = s % head_count();
+    RowsAhead<S> ahead;
+    if (gathered.size() > 0) op.gathers(b, h, gathered, ahead);
+    if (passed.size() > 0) {
+      ahead.add(op.values(b, h, passed).middle_cols(columns.begin, columns.size()));
+      ahead.add(outputs(b, h, passed).middle_cols(columns.begin, columns.size()));
+    }
+    return ahead;
   }
 
   /// The outputs of a run, all columns.
@@ -124,10 +149,13 @@ void scan_heads(const Scan& op, const ScanGrid& grid) {
     const Index end = grid.sequences * (worker + 1) / grid.workers;
     for (Index first = grid.sequences * worker / grid.workers, last; first < end; first = last) {
       last = std::min(end, (first / heads + 1) * heads);
-      const Index length = op.length(first);
-      for (Index i = 0; i < chunk_count(length, grid.chunk); ++i) {
+      const Index length = op.length(first), runs = chunk_count(length, grid.chunk);
+      for (Index i = 0; i < runs; ++i) {
+        const TokenRange tokens = chunk_tokens(grid, length, i);
+        const TokenRange behind = i + 1 < runs ? chunk_tokens(grid, length, i + 1) : TokenRange{};
         for (Index s = first; s < last; ++s) {
-          op.emit(ScanJob{s, i, worker, chunk_tokens(grid, length, i)}, op.state(s, 0));
+          op.pass(ScanJob{s, i, worker, tokens}, tokens, op.state(s, 0),
+                  s + 1 < last ? op.rows_ahead(s + 1, tokens) : op.rows_ahead(first, behind));
         }
       }
     }

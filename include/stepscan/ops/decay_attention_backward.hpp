@@ -33,8 +33,8 @@ struct DecayScanBackward {
 
   [[nodiscard]] Index chunks() const noexcept { return chunk_count(kept.segment, chunk); }
   [[nodiscard]] Index scratch_size() const noexcept {
-    return chunks() * op.state_size() + op.tile_size(chunk) +
-           BackwardTiles::size(chunk, op.sizes, Attention::Policy::per_channel);
+    return worker_stride<S>(chunks() * op.state_size() + op.tile_size(chunk) +
+                            BackwardTiles::size(chunk, op.sizes, Attention::Policy::per_channel));
   }
 
   void emit(const ScanJob& job, const DecayState<S>& ds) const noexcept {

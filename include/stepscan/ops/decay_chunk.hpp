@@ -39,12 +39,12 @@ namespace detail {
 /// A run of tokens through all columns.
 template <bool Grouped, class Attention, Scalar S = typename Attention::scalar_type>
 void pass_run(const Attention& op, Index b, Index h, TokenRange tokens, S* scratch, const DecayState<S>& state,
-              MatrixView<S> y) noexcept {
+              MatrixView<S> y, RowsAhead<S>& ahead) noexcept {
   auto run = op.shared_at(scratch, tokens.size());
   op.weigh_run(b, h, tokens, Attention::Policy::stabilised ? *state.maximum : S{0}, run);
   op.template gather_run<Grouped>(b, h, tokens, run);
   op.template pass_columns<Grouped>(b, h, tokens, run, {0, op.sizes.value_dim}, scratch + op.shared_size(tokens.size()),
-                                    state, y);
+                                    state, y, ahead);
   if constexpr (Attention::Policy::stabilised) *state.maximum = run.weights.maximum[tokens.size() - 1];
 }
 
@@ -232,26 +232,39 @@ struct DecayAttention {
   template <bool Grouped>
   void gather_run(Index b, Index h, TokenRange tokens, DecayRun<S>& run) const noexcept {
     const auto pad = [&](S* row) { std::fill(row + sizes.key_dim, row + run.keys.stride, S{0}); };
-    for (Index t = 0; t < tokens.size(); ++t) {
+    const Index whole = Grouped ? DecayRun<S>::grouped(tokens.size()) : 0;
+    if constexpr (Grouped) {
+      const S *const asked = query(b, h, tokens.begin), *const added = key(b, h, tokens.begin);
+      run.template gather<Decay::per_channel>(
+          whole,
+          [&](Index t, Index d, auto lanes) __attribute__((always_inline)) {
+            return lanes.inside(Simd<S>(scale) * Map::value(lanes.load(asked + t * q.time_stride + d)));
+          },
+          [&](Index t, Index d, auto lanes) __attribute__((always_inline)) {
+            const Simd<S> mapped = lanes.inside(Map::value(lanes.load(added + t * k.time_stride + d)));
+            return Decay::weighted ? Simd<S>(run.weights.input[t]) * mapped : mapped;
+          });
+    }
+    for (Index t = whole; t < tokens.size(); ++t) {
       load(query(b, h, tokens.begin + t), scale, run.queries.row(t));
       load(key(b, h, tokens.begin + t), Decay::weighted ? run.weights.input[t] : S{1}, run.keys.row(t));
       pad(run.queries.row(t));
       pad(run.keys.row(t));
       if (Decay::per_channel) pad(run.weights.decay + t * run.weights.stride);
     }
-    if constexpr (Grouped) run.template gather<Decay::per_channel>(tokens.size());
   }
 
   /// These columns of a run, from the state and into it; y are the rows of all columns. Moves z, too.
   template <bool Grouped>
   void pass_columns(Index b, Index h, TokenRange tokens, const DecayRun<S>& run, ColumnRange columns, S* scratch,
-                    const DecayState<S>& state, MatrixView<S> y) const noexcept {
+                    const DecayState<S>& state, MatrixView<S> y, RowsAhead<S>& ahead) const noexcept {
     const Index n = tokens.size();
     S* const divisors = scratch + DecayBand<S>::size(n);
     if constexpr (Read::normalised) divide<Grouped>(run, n, state.normaliser, divisors);
+    ahead.spread(DecayBand<S>::tiles(sizes.key_dim, columns.size()));
     for (Index first = columns.begin; first < columns.end; first += DecayBand<S>::widest) {
       const Index count = std::min(DecayBand<S>::widest, columns.end - first);
-      DecayBand<S> band(run, scratch, n, count);
+      DecayBand<S> band(run, ahead, scratch, n, count);
       band.template pass<Decay::per_channel, Grouped>(n, value(b, h, tokens.begin) + first, v.time_stride,
                                                       skip == nullptr ? S{0} : skip[h], state.matrix + first,
                                                       sizes.value_dim);
@@ -261,11 +274,18 @@ struct DecayAttention {
     }
   }
 
+  /// The rows that what columns share is made of: q, k and, per channel, the decays.
+  void gathers(Index b, Index h, TokenRange tokens, RowsAhead<S>& ahead) const noexcept {
+    ahead.add({query(b, h, tokens.begin), tokens.size(), sizes.key_dim, q.time_stride});
+    ahead.add({key(b, h, tokens.begin), tokens.size(), sizes.key_dim, k.time_stride});
+    if constexpr (Decay::per_channel) ahead.add(policy.rows(b, h, tokens));
+  }
+
   /// A whole run, in groups of four or, as `token` does, one after another.
   template <bool Grouped>
-  void run(Index b, Index h, TokenRange tokens, S* scratch, const DecayState<S>& state,
-           MatrixView<S> y) const noexcept {
-    detail::pass_run<Grouped>(*this, b, h, tokens, scratch, state, y);
+  void run(Index b, Index h, TokenRange tokens, S* scratch, const DecayState<S>& state, MatrixView<S> y,
+           RowsAhead<S>& ahead) const noexcept {
+    detail::pass_run<Grouped>(*this, b, h, tokens, scratch, state, y, ahead);
   }
 
   /// One token: the state moves on and is read in one pass.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stepscan/kernels/rows_ahead.hpp>
 #include <stepscan/kernels/tiling.hpp>
 #include <stepscan/ops/decay_run.hpp>
 #include <type_traits>
@@ -16,11 +17,17 @@ struct DecayBand {
   static constexpr Index widest = 4 * narrowest;
 
   const DecayRun<S>& run;
+  RowsAhead<S>& ahead;
   MatrixView<S> values;   ///< [tokens, columns], padded to whole registers with zeros
   MatrixView<S> outputs;  ///< [tokens, columns]
 
   static constexpr Index size(Index tokens) noexcept { return 2 * tokens * widest + DecayRun<S>::stagger; }
-  DecayBand(const DecayRun<S>& of, S* memory, Index tokens, Index columns) noexcept : run(of) {
+  /// Tiles that a state's rows and columns are passed in, about.
+  [[nodiscard]] static constexpr Index tiles(Index keys, Index columns) noexcept {
+    return (keys + state_tile.rows - 1) / state_tile.rows * ((columns + narrowest - 1) / narrowest);
+  }
+  DecayBand(const DecayRun<S>& of, RowsAhead<S>& then, S* memory, Index tokens, Index columns) noexcept
+      : run(of), ahead(then) {
     const Index row = padded_lanes<S>(columns);
     values = {memory, tokens, columns, row};
     outputs = {memory + tokens * row + DecayRun<S>::stagger, tokens, columns, row};
@@ -73,6 +80,7 @@ struct DecayBand {
       S* const at = state + d * stride;
       Index j = 0;
       for (; j + wide * width <= columns; j += wide * width) {
+        ahead.ask();
         pass_tile<PerChannel, Grouped, rows, wide, true>(begin, end, d, j, at + j, stride);
       }
       for (; j + width <= columns; j += width) {

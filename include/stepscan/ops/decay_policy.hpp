@@ -128,6 +128,9 @@ struct ChannelDecay {
   SequenceView<S> dlog_decay;       ///< [batch, time, heads * key_dim], of a backward pass
   Index shared = 1;                 ///< so many heads in a row share their decays
 
+  [[nodiscard]] MatrixView<const S> rows(Index b, Index head, TokenRange tokens) const noexcept {
+    return {log_decay.token(b, tokens.begin) + head / shared * key_dim, tokens.size(), key_dim, log_decay.time_stride};
+  }
   void weigh(Index b, Index head, TokenRange tokens, S, const DecayWeights<S>& to) const noexcept {
     for (Index t = 0; t < tokens.size(); ++t) {
       transform(to.decay + t * to.stride, log_decay.token(b, tokens.begin + t) + head / shared * key_dim, key_dim,

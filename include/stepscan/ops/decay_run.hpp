@@ -66,41 +66,42 @@ struct DecayRun {
   /// How many of n tokens pass in groups.
   [[nodiscard]] static constexpr Index grouped(Index n) noexcept { return n / group * group; }
 
-  /// Qd, Kd, a and P of the groups among n tokens, from queries, keys and decays.
-  template <bool PerChannel>
-  void gather(Index n) noexcept {
-    for (Index t = 0; t < grouped(n); t += group) gather_group<PerChannel>(t);
+  /// Qd, Kd, a and P of the groups among n tokens, from decays and what query(t, d, lanes) and key(t, d, lanes) give of
+  /// token t's channels from d on, zero behind the last one.
+  template <bool PerChannel, class Query, class Key>
+  void gather(Index n, const Query& query, const Key& key) noexcept {
+    for (Index t = 0; t < grouped(n); t += group) gather_group<PerChannel>(t, query, key);
   }
 
  private:
   static constexpr Index width = simd_width<S>;
 
-  template <bool PerChannel>
-  void gather_group(Index t) noexcept {
+  template <bool PerChannel, class Query, class Key>
+  void gather_group(Index t, const Query& query, const Key& key) noexcept {
     constexpr Index size = group;
     S *const q = queries.row(t), *const k = keys.row(t), *const a = weights.decay + t * weights.stride;
     Simd<S> sums[group_scores], product(S{1});
     for (auto& s : sums) s = Simd<S>(S{0});
-    for (Index d = 0; d < queries.stride; d += width) {
+    for_each_lanes<S>(keys.cols, [&](Index d, auto lanes) __attribute__((always_inline)) {
       Simd<S> w[size];
       product = Simd<S>(S{1});
 #pragma GCC unroll 4
       for (Index i = 0; i < size; ++i) {
-        const Simd<S> decay = PerChannel ? load(a + i * weights.stride + d) : Simd<S>(a[i]);
-        const Simd<S> query = load(q + i * queries.stride + d);
+        const Simd<S> decay = PerChannel ? lanes.load(a + i * weights.stride + d) : Simd<S>(a[i]);
+        const Simd<S> asked = query(t + i, d, lanes);
         product = i == 0 ? decay : product * decay;
-        store(q + i * queries.stride + d, query * product);
-        w[i] = load(k + i * keys.stride + d);
+        store(q + i * queries.stride + d, asked * product);
+        w[i] = key(t + i, d, lanes);
 #pragma GCC unroll 4
         for (Index j = 0; j <= i; ++j) {
           if (j < i) w[j] = w[j] * decay;
-          sums[pair(i, j)] = fma(query, w[j], sums[pair(i, j)]);
+          sums[pair(i, j)] = fma(asked, w[j], sums[pair(i, j)]);
         }
       }
 #pragma GCC unroll 4
       for (Index i = 0; i < size; ++i) store(k + i * keys.stride + d, w[i]);
       if (PerChannel) store(a + d, product);
-    }
+    });
     if (!PerChannel) a[0] = a[0] * a[1] * a[2] * a[3];
     S* const to = scores + t / group * group_scores;
     for (Index p = 0; p < group_scores; ++p) to[p] = sum(sums[p]);

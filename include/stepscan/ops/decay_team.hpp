@@ -79,7 +79,7 @@ struct DecayTeam {
  private:
   [[nodiscard]] Index keys() const noexcept { return scan.op.sizes.key_dim; }
   [[nodiscard]] Index shared_size() const noexcept { return padded_lanes<S>(scan.op.shared_size(grid.chunk)); }
-  [[nodiscard]] Index room_size() const noexcept { return padded_lanes<S>(scan.op.band_size(grid.chunk)); }
+  [[nodiscard]] Index room_size() const noexcept { return worker_stride<S>(scan.op.band_size(grid.chunk)); }
   [[nodiscard]] S* normaliser(Index s, Index band) const noexcept { return normalisers + (s * bands + band) * keys(); }
   [[nodiscard]] Index member(Index s) const noexcept { return s / scan.head_count(); }
   [[nodiscard]] Index head(Index s) const noexcept { return s % scan.head_count(); }
@@ -99,6 +99,13 @@ struct DecayTeam {
   [[nodiscard]] TokenRange tokens_of(Index s, Index block, Index r) const noexcept {
     const Index begin = (block * runs + r) * grid.chunk, length = splits(s) ? scan.length(s) : 0;
     return {begin, std::max(begin, std::min(begin + grid.chunk, length))};
+  }
+  /// As many tokens as belong to run r of those that the worker of a band gathers for the next block, where there is one
+  /// sequence.
+  [[nodiscard]] TokenRange gathered_next(Index s, Index block, Index band, Index r) const noexcept {
+    const Index part = grid.chunk / bands, length = scan.length(s);
+    const Index begin = ((block + 1) * runs + runs * band / bands) * grid.chunk + r * part;
+    return {begin, std::max(begin, std::min(begin + part, length))};
   }
   [[nodiscard]] auto shared_of(Index s, Index block, Index r, TokenRange tokens) const noexcept {
     return scan.op.shared_at(shared + ((block % 2 * grid.sequences + s) * runs + r) * shared_size(), tokens.size());
@@ -142,8 +149,9 @@ struct DecayTeam {
       }
       const auto run = shared_of(s, block, r, tokens);
       by_groups(s, [&](auto grouped) {
+        RowsAhead<S> ahead = scan.rows_ahead(s, gathered_next(s, block, band, r), tokens_of(s, block + 1, r), columns);
         scan.op.template pass_columns<grouped>(member(s), head(s), tokens, run, columns, room, state,
-                                               scan.outputs(member(s), head(s), tokens));
+                                               scan.outputs(member(s), head(s), tokens), ahead);
       });
     }
   }

@@ -192,9 +192,11 @@ struct DeltaAttention : DecayAttention<S, Decay> {
   }
   template <bool Grouped>
   void pass_columns(Index b, Index h, TokenRange tokens, const Run& run, ColumnRange columns, S* scratch,
-                    const DecayState<S>& state, MatrixView<S> y) const noexcept {
+                    const DecayState<S>& state, MatrixView<S> y, RowsAhead<S>& ahead) const noexcept {
+    ahead.spread((columns.size() + Band::columns - 1) / Band::columns * Run::pairs(tokens.size()));
     for (Index first = columns.begin; first < columns.end; first += Band::columns) {
       const Band band{run,
+                      ahead,
                       std::min(Band::columns, columns.end - first),
                       scratch,
                       state.matrix + first,
@@ -207,13 +209,17 @@ struct DeltaAttention : DecayAttention<S, Decay> {
 
   /// A whole run, in pairs or token after token.
   template <bool Grouped>
-  void run(Index b, Index h, TokenRange tokens, S* scratch, const DecayState<S>& state,
-           MatrixView<S> y) const noexcept {
+  void run(Index b, Index h, TokenRange tokens, S* scratch, const DecayState<S>& state, MatrixView<S> y,
+           RowsAhead<S>& ahead) const noexcept {
     if constexpr (Grouped) {
-      detail::pass_run<true>(*this, b, h, tokens, scratch, state, y);
+      detail::pass_run<true>(*this, b, h, tokens, scratch, state, y, ahead);
     } else {
+      ahead.spread(tokens.size());
       Tiles own = tiles(scratch, 1);
-      for (Index t = 0; t < tokens.size(); ++t) token(b, h, tokens.begin + t, own, state, y.row(t));
+      for (Index t = 0; t < tokens.size(); ++t) {
+        ahead.ask();
+        token(b, h, tokens.begin + t, own, state, y.row(t));
+      }
     }
   }
 

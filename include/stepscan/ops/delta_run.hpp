@@ -5,6 +5,7 @@
 #include <limits>
 #include <stepscan/core/view.hpp>
 #include <stepscan/kernels/lanes.hpp>
+#include <stepscan/kernels/rows_ahead.hpp>
 #include <stepscan/kernels/tiling.hpp>
 #include <stepscan/kernels/transpose.hpp>
 #include <stepscan/ops/decay_run.hpp>
@@ -161,6 +162,7 @@ struct DeltaBand {
   using Factors = typename DeltaRun<S>::Factors;
 
   const DeltaRun<S>& run;
+  RowsAhead<S>& ahead;
   Index count;   ///< of columns
   S* local;      ///< [key_dim, columns]
   S* state;      ///< where the band begins
@@ -202,6 +204,7 @@ struct DeltaBand {
     Rows written, asked, read;
     move<Full, false, true>(0, written, asked, read);
     for (Index p = 0; p < pairs; ++p) {
+      ahead.ask();
       const S* const f = run.factors_of(p);
       const S *v1 = v + p * pair * v_stride, *v2 = v1 + v_stride;
       S *y1 = y + p * pair * y_stride, *y2 = y1 + y_stride;
