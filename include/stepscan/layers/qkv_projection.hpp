@@ -16,6 +16,8 @@ class QkvProjection
 
  public:
   static constexpr const char* name = "QkvProjection";
+  using Forms = std::tuple<Recurrent, Chunked<>>;
+  using DefaultForm = Chunked<>;
 
   Q q_proj;
   K k_proj;
