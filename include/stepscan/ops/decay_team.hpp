@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 #include <stepscan/core/workspace.hpp>
+#include <stepscan/kernels/rows_ahead.hpp>
 #include <stepscan/ops/decay_run.hpp>
 #include <stepscan/scan/decay.hpp>
 #include <stepscan/scan/executors.hpp>

@@ -42,30 +42,32 @@ template <bool HasInput, Scalar S, class Lanes>
   return m;
 }
 
+/// `Count` modes from number n on. What it takes is its own, so that no store can change it.
+template <bool HasInput, Index Count, Scalar S>
+void move_modes(const DiagonalStep<S> p, Index n, const S* u, S* h_re, S* h_im, S* y) noexcept {
+  for_each_lanes<S>(
+      p.features, [=](Index i, auto lanes) __attribute__((always_inline)) {
+        const Simd<S> in = lanes.load(u + i);
+        Simd<S> out = lanes.load(y + i);
+        for (Index mode = n; mode < n + Count; ++mode) {
+          const Index at = mode * p.features + i;
+          Simd<S> re = lanes.load(h_re + at), im = lanes.load(h_im + at);
+          load_mode<HasInput>(lanes, p, at).move(in, re, im, out);
+          lanes.store(h_re + at, re);
+          lanes.store(h_im + at, im);
+        }
+        lanes.store(y + i, out);
+      });
+}
+
 /// Two modes at a time, so that every plane is read from its first number to its last.
 template <bool HasInput, Scalar S>
 void diagonal_step(const DiagonalStep<S>& p, const S* u, S* h_re, S* h_im, S* y) noexcept {
-  const Index features = p.features;
-  for_each_lanes<S>(features,
+  for_each_lanes<S>(p.features,
                     [&](Index i, auto lanes) { lanes.store(y + i, lanes.load(p.skip + i) * lanes.load(u + i)); });
-  const auto modes = [&](Index n, auto count) {
-    for_each_lanes<S>(features, [&](Index i, auto lanes) {
-      const Simd<S> in = lanes.load(u + i);
-      Simd<S> out = lanes.load(y + i);
-      const auto one = [&](Index at) {
-        Simd<S> re = lanes.load(h_re + at), im = lanes.load(h_im + at);
-        load_mode<HasInput>(lanes, p, at).move(in, re, im, out);
-        lanes.store(h_re + at, re);
-        lanes.store(h_im + at, im);
-      };
-      one(n * features + i);
-      if constexpr (count == 2) one((n + 1) * features + i);
-      lanes.store(y + i, out);
-    });
-  };
   Index n = 0;
-  for (; n + 2 <= p.modes; n += 2) modes(n, std::integral_constant<Index, 2>());
-  if (n < p.modes) modes(n, std::integral_constant<Index, 1>());
+  for (; n + 2 <= p.modes; n += 2) move_modes<HasInput, 2>(p, n, u, h_re, h_im, y);
+  if (n < p.modes) move_modes<HasInput, 1>(p, n, u, h_re, h_im, y);
 }
 
 /// One register of channels of a system: weights [modes, 4 or 6, width], D [width], and states [modes, 2, width].

@@ -109,8 +109,8 @@ namespace detail {
 
 /// One token of a register of channels.
 template <Scalar S, class Lanes>
-[[nodiscard, gnu::always_inline]] inline Simd<S> dplr_move(const Lanes& lanes, const DplrStep<S>& p, Index channel,
-                                                           S* h_re, S* h_im, Simd<S> u) noexcept {
+[[nodiscard, gnu::always_inline]] inline Simd<S> dplr_move(const Lanes& lanes, DplrStep<S> p, Index channel, S* h_re,
+                                                           S* h_im, Simd<S> u) noexcept {
   const Index stride = p.features;
   Simd<S> alpha(S{0}), alpha_im(S{0}), beta(S{0}), beta_im(S{0});
   for (Index n = 0; n < p.modes; ++n) {
@@ -177,10 +177,11 @@ template <Scalar S>
 void system_step(const DplrStep<S>& p, MatrixView<const S> x, const SystemStates<S>& h, MatrixView<S> y) noexcept {
   for (Index b = 0; b < x.rows; ++b) {
     const Index at = b * p.modes * p.features;
-    for_each_lanes<S>(p.features, [&](Index i, auto lanes) {
-      lanes.store(y.row(b) + i,
-                  detail::dplr_move(lanes, p, i, h.planes[0] + at, h.planes[1] + at, lanes.load(x.row(b) + i)));
-    });
+    for_each_lanes<S>(
+        p.features, [&](Index i, auto lanes) __attribute__((always_inline)) {
+          lanes.store(y.row(b) + i,
+                      detail::dplr_move(lanes, p, i, h.planes[0] + at, h.planes[1] + at, lanes.load(x.row(b) + i)));
+        });
   }
 }
 
