@@ -16,7 +16,7 @@
 #include "harness/form_names.hpp"
 
 /// What the benchmark programs share. Names read layer/form/pass/batch/time/sizes.../threads, the pass being step,
-/// scan, forward or backward; bench/report/names.hpp says more and reads them again.
+/// scan, forward or backward; bench/report/results.hpp says more and reads them again.
 namespace bench {
 
 using namespace stepscan;

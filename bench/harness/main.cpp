@@ -5,9 +5,7 @@
 
 #include "ceilings.hpp"
 #include "choice.hpp"
-
-#define STEPSCAN_BENCH_TEXT(name) #name
-#define STEPSCAN_BENCH_VALUE(name) STEPSCAN_BENCH_TEXT(name)
+#include "text_of.hpp"
 
 /// Every benchmark program: Google Benchmark's options, and --quick.
 int main(int argc, char** argv) {
@@ -19,7 +17,7 @@ int main(int argc, char** argv) {
   argc = static_cast<int>(end - argv);
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::AddCustomContext("instruction_set", STEPSCAN_BENCH_VALUE(STEPSCAN_ISA));
+  benchmark::AddCustomContext("instruction_set", STEPSCAN_TEXT(STEPSCAN_ISA));
   bench::add_ceilings_to_context();
   bench::add_matrix_product();
   bench::add_benchmarks();

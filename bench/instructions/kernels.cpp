@@ -13,6 +13,8 @@
 #include <stepscan/layers/softmax_attention.hpp>
 #include <string>
 
+#include "../harness/text_of.hpp"
+
 /// Runs one kernel once on warm memory, for a tool that counts instructions inside stepscan_measured alone:
 ///   stepscan_kernels              lists their names
 ///   stepscan_kernels NAME         runs one
@@ -23,8 +25,6 @@ extern "C" [[gnu::noinline]] void stepscan_measured(const std::function<void()>&
 namespace {
 
 using namespace stepscan;
-#define STEPSCAN_TEXT_OF(value) #value
-#define STEPSCAN_TEXT(value) STEPSCAN_TEXT_OF(value)
 #ifdef __clang__
 constexpr const char* compiler = "clang++-" STEPSCAN_TEXT(__clang_major__);
 #else

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <stepscan/train/trees.hpp>
+
 #include "case.hpp"
 
 namespace peers {
@@ -27,7 +29,7 @@ class GradientCase : public Case {
   void start() override {}
   void run() override {
     auto state = start_;
-    for_each_parameter([](const Path&, auto& tensor) { tensor.fill(0); }, gradient_);
+    clear_tree(gradient_);
     layer_.forward(state, x_, y_, tape_);
     layer_.backward(tape_, SequenceView<const float>(dy_), start_, gradient_, dx_, dstart_);
   }

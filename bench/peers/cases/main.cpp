@@ -4,6 +4,7 @@
 #include <sstream>
 #include <stepscan/core/threads.hpp>
 
+#include "../../harness/text_of.hpp"
 #include "case.hpp"
 
 /// Serves a script that drives a peer, over its standard input and output. A command is a line; numbers that follow it
@@ -20,8 +21,6 @@ namespace {
 
 using namespace peers;
 
-#define STEPSCAN_TEXT_OF(name) #name
-#define STEPSCAN_TEXT(name) STEPSCAN_TEXT_OF(name)
 constexpr const char* instruction_set = STEPSCAN_TEXT(STEPSCAN_ISA);
 
 double seconds_of(clockid_t clock) {

@@ -4,8 +4,8 @@
 #include <stepscan/core/scalar.hpp>
 #include <unsupported/Eigen/FFT>
 
-/// The Fourier transform to real sequences by Eigen's FFT module: the only header that includes it. Each thread keeps the
-/// tables of the lengths that it has seen, so that a transform allocates the first time only.
+/// The Fourier transform to real sequences by Eigen's FFT module: the only header that includes it. Each thread keeps
+/// the tables of the lengths that it has seen, so that a transform allocates the first time only.
 namespace stepscan::inline STEPSCAN_ISA {
 
 namespace detail {
