@@ -56,6 +56,12 @@ struct SelectiveLayout {
     const Index first = (block % blocks_per_group * strips_per_block + j) * lanes;
     return {group * channels + first, std::clamp<Index>(channels - first, 0, lanes), group};
   }
+  /// All channels of a block.
+  [[nodiscard]] constexpr SelectiveStrip channels(Index block) const noexcept {
+    const SelectiveStrip begin = strip(block, 0);
+    const Index end = (begin.group + 1) * (features / groups);
+    return {begin.first, std::min(strips_per_block * lanes, end - begin.first), begin.group};
+  }
   /// Calls f(strip, its number) for the strips of a block.
   template <class F>
   constexpr void for_each_strip(Index block, F&& f) const {

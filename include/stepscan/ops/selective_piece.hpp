@@ -1,6 +1,8 @@
 #pragma once
 
+#include <initializer_list>
 #include <stepscan/core/workspace.hpp>
+#include <stepscan/kernels/rows_ahead.hpp>
 #include <stepscan/ops/selective_layout.hpp>
 #include <stepscan/scan/executors.hpp>
 
@@ -55,6 +57,26 @@ namespace detail {
 /// Strips go through this many tokens in turn: the inputs of a block's tokens stay in the second cache level, and the
 /// states that a backward pass computes again in the first two.
 inline constexpr Index selective_piece = 32;
+
+/// The rows of these tokens of a member that a block of channels passes: its part of `sequences`, some of which may be
+/// of null data, and with the first block B and C.
+template <Scalar S>
+[[nodiscard]] RowsAhead<S> selective_rows(const SelectiveLayout& layout, Index block, Index member, TokenRange tokens,
+                                          std::initializer_list<SequenceView<const S>> sequences,
+                                          const SelectiveInputs<S>& in) noexcept {
+  RowsAhead<S> ahead;
+  const auto add = [&](const SequenceView<const S>& x, Index first, Index count) {
+    if (x.data == nullptr || tokens.size() <= 0) return;
+    ahead.add({x.token(member, tokens.begin) + first, tokens.size(), count, x.time_stride});
+  };
+  const SelectiveStrip channels = layout.channels(block);
+  for (const SequenceView<const S>& x : sequences) add(x, channels.first, channels.count);
+  if (block == 0) {
+    add(in.B, 0, in.B.features);
+    add(in.C, 0, in.C.features);
+  }
+  return ahead;
+}
 
 /// s_t = delta_t + delta_bias
 template <Scalar S, std::size_t P>
@@ -139,6 +161,7 @@ struct SelectivePiece {
   Index member;
   TokenRange tokens;
   SelectiveRoom<S, P> room;
+  RowsAhead<S>& ahead;
 
   [[nodiscard]] Planes<const S*, P> A() const noexcept {
     return planes_at<P>(p.A.strip(strip, number, lanes, room.A), p.layout.strip_size());
@@ -226,6 +249,7 @@ struct SelectivePiece {
     const Index state_size = p.layout.state_size, size = state_size * lanes;
     const Index row = Spread ? p.layout.features : lanes;
     for (Index i = 0; i < tokens.size(); ++i) {
+      ahead.ask();
       const SelectiveWeights<S, P, Broadcast> w = weights<Broadcast>(tokens.begin + i);
       const SelectiveLanes<S> dt = load_channels(room.dt + i * lanes, lanes);
       const SelectiveLanes<S> dtu = load_channels(room.dtu + i * lanes, lanes);

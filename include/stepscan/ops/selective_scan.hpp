@@ -53,10 +53,10 @@ struct SelectiveScanOperation : InAffineSlots<DiagonalAffine<S, P>, S, P> {
 
   void summarise(const ScanJob& job, const typename Monoid::Element& element) const noexcept {
     monoid().identity(element);
-    const Index block = job.sequence % p.layout.blocks();
+    RowsAhead<S> ahead;
     for_each_piece(job, [&](const TokenRange& tokens) {
-      p.layout.for_each_strip(block, [&](const SelectiveStrip& strip, Index number) {
-        const Piece piece = piece_of(job, strip, number, tokens);
+      p.layout.for_each_strip(job.sequence % p.layout.blocks(), [&](const SelectiveStrip& strip, Index number) {
+        const Piece piece = piece_of(job, strip, number, tokens, ahead);
         const Index at = number % p.layout.strips_per_block * p.layout.strip_size();
         move(piece, advance(element.b, at));
         add_decay(piece, advance(element.a, at));
@@ -65,19 +65,31 @@ struct SelectiveScanOperation : InAffineSlots<DiagonalAffine<S, P>, S, P> {
   }
 
   void emit(const ScanJob& job, const Planes<S*, P>& state) const noexcept {
-    const Index block = job.sequence % p.layout.blocks(), size = p.layout.block_size();
     for_each_piece(job, [&](const TokenRange& tokens) {
-      if (checkpoints != nullptr) {
-        const Index number = job.sequence * selective_pieces(grid) + selective_piece_of(grid, tokens.begin);
-        const Planes<S*, P> kept = planes_at<P>(checkpoints + number * static_cast<Index>(P) * size, size);
-        for (std::size_t k = 0; k < P; ++k) std::copy_n(state[k], size, kept[k]);
-      }
-      p.layout.for_each_strip(block, [&](const SelectiveStrip& strip, Index number) {
-        const Piece piece = piece_of(job, strip, number, tokens);
-        move(piece, advance(state, number % p.layout.strips_per_block * p.layout.strip_size()));
-        piece.write_outputs(y);
-      });
+      const TokenRange behind{tokens.end, std::min(tokens.end + selective_piece, job.tokens.end)};
+      pass({job.sequence, job.position, job.worker, tokens}, state, rows_ahead(job.sequence, behind));
     });
+  }
+
+  /// The tokens of a piece, while the rows of what comes next are asked for.
+  void pass(const ScanJob& job, const Planes<S*, P>& state, RowsAhead<S> ahead) const noexcept {
+    const Index size = p.layout.block_size();
+    ahead.spread(p.layout.strips_per_block * job.tokens.size());
+    if (checkpoints != nullptr) {
+      const Index number = job.sequence * selective_pieces(grid) + selective_piece_of(grid, job.tokens.begin);
+      const Planes<S*, P> kept = planes_at<P>(checkpoints + number * static_cast<Index>(P) * size, size);
+      for (std::size_t k = 0; k < P; ++k) std::copy_n(state[k], size, kept[k]);
+    }
+    p.layout.for_each_strip(job.sequence % p.layout.blocks(), [&](const SelectiveStrip& strip, Index number) {
+      const Piece piece = piece_of(job, strip, number, job.tokens, ahead);
+      move(piece, advance(state, number % p.layout.strips_per_block * p.layout.strip_size()));
+      piece.write_outputs(y);
+    });
+  }
+
+  /// The rows that a sequence reads and writes for these tokens.
+  [[nodiscard]] RowsAhead<S> rows_ahead(Index s, TokenRange tokens) const noexcept {
+    return selective_rows<S>(p.layout, s % p.layout.blocks(), member(s), tokens, {in.u, in.delta, in.z, y}, in);
   }
 
  private:
@@ -89,10 +101,10 @@ struct SelectiveScanOperation : InAffineSlots<DiagonalAffine<S, P>, S, P> {
     }
   }
 
-  [[nodiscard]] Piece piece_of(const ScanJob& job, const SelectiveStrip& strip, Index number,
-                               const TokenRange& tokens) const noexcept {
+  [[nodiscard]] Piece piece_of(const ScanJob& job, const SelectiveStrip& strip, Index number, const TokenRange& tokens,
+                               RowsAhead<S>& ahead) const noexcept {
     const SelectiveRoom<S, P> room(p.layout, rooms + job.worker * SelectiveRoom<S, P>::size(p.layout));
-    return {p, in, strip, number, member(job.sequence), tokens, room};
+    return {p, in, strip, number, member(job.sequence), tokens, room, ahead};
   }
 
   void move(const Piece& piece, const Planes<S*, P>& h) const noexcept {
@@ -122,19 +134,24 @@ struct SelectiveScanOperation : InAffineSlots<DiagonalAffine<S, P>, S, P> {
 };
 
 /// Pieces of tokens in turn, each through all blocks of a member that a worker has, so that the tokens' rows are read
-/// from memory once. Same bits as block after block.
-template <ScanOperation Op>
+/// from memory once; while a block passes, those of the next one are asked for. Same bits as block after block.
+template <class Op>
 void scan_pieces(const Op& op, const ScanGrid& grid, Index blocks) {
   parallel_for(grid.workers, [&](Index worker) {
     const Index end = grid.sequences * (worker + 1) / grid.workers;
     for (Index first = grid.sequences * worker / grid.workers, next = 0; first < end; first = next) {
       next = std::min((first / blocks + 1) * blocks, end);
       const Index length = op.length(first), pieces = selective_pieces(grid);
+      const auto tokens_of = [&](Index i) {
+        const Index piece = grid.direction == Direction::forward ? i : pieces - 1 - i;
+        return i < pieces ? selective_piece_tokens(grid, length, piece) : TokenRange{};
+      };
       for (Index i = 0; i < pieces; ++i) {
-        const TokenRange tokens =
-            selective_piece_tokens(grid, length, grid.direction == Direction::forward ? i : pieces - 1 - i);
-        for (Index s = first; tokens.size() > 0 && s < next; ++s)
-          op.emit(ScanJob{s, i, worker, tokens}, op.state(s, 0));
+        const TokenRange tokens = tokens_of(i), behind = tokens_of(i + 1);
+        for (Index s = first; tokens.size() > 0 && s < next; ++s) {
+          op.pass(ScanJob{s, i, worker, tokens}, op.state(s, 0),
+                  s + 1 < next ? op.rows_ahead(s + 1, tokens) : op.rows_ahead(first, behind));
+        }
       }
     }
   });
@@ -233,11 +250,12 @@ void selective_scan_step(const SelectiveParameters<S, P>& p, const SelectiveInpu
   using Room = detail::SelectiveRoom<S, P>;
   const SelectiveLayout& layout = p.layout;
   const Room room(layout, memory);
+  RowsAhead<S> ahead;
   const Planes<S*, P> local = planes_at<P>(memory + Room::size(layout), layout.strip_size());
   for (Index b = 0; b < in.u.batch; ++b) {
     layout.for_each_strip([&](const SelectiveStrip& strip, Index number) {
       const Planes<S*, P> states = advance(h, b * layout.state_size * layout.features + strip.first);
-      const detail::SelectivePiece<Math, S, P> piece{p, in, strip, number, b, {0, 1}, room};
+      const detail::SelectivePiece<Math, S, P> piece{p, in, strip, number, b, {0, 1}, room, ahead};
       if (in.B.data != nullptr && in.C.data != nullptr && strip.count == layout.lanes) {
         piece.template move_states<true, false, true>(piece.A(), states);
         piece.write_outputs(y);

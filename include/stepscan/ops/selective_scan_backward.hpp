@@ -98,8 +98,14 @@ struct SelectiveScanBackward {
   [[nodiscard]] Index length(Index s) const noexcept { return in.u.length(member(s)); }
   [[nodiscard]] Planes<S*, P> state(Index s, Index) const noexcept { return row(cotangents, s); }
 
-  /// The tokens of a piece.
-  void emit(const ScanJob& job, const Planes<S*, P>& m) const noexcept {
+  /// The rows that a sequence reads and writes for these tokens.
+  [[nodiscard]] RowsAhead<S> rows_ahead(Index s, TokenRange tokens) const noexcept {
+    return selective_rows<S>(p.layout, s % p.layout.blocks(), member(s), tokens,
+                             {in.u, in.delta, in.z, dy, d.u, d.delta, d.z}, in);
+  }
+
+  /// The tokens of a piece, while the rows of what comes next are asked for.
+  void pass(const ScanJob& job, const Planes<S*, P>& m, RowsAhead<S> ahead) const noexcept {
     const Room room(p.layout, rooms + job.worker * Room::size(p.layout));
     const SelectiveRoom<S, P> forward(p.layout, room.forward);
     const SelectiveSums<S, P> sum(p.layout, sums + job.sequence * SelectiveSums<S, P>::size(p.layout));
@@ -108,8 +114,9 @@ struct SelectiveScanBackward {
     const Index block = p.layout.block_size();
     const Planes<const S*, P> before = planes_at<P>(checkpoints + number_of_piece * planes * block, block);
     std::fill_n(room.weight_sums, Room::sums_size(p.layout), S{0});
+    ahead.spread(p.layout.strips_per_block * job.tokens.size());
     p.layout.for_each_strip(job.sequence % p.layout.blocks(), [&](const SelectiveStrip& strip, Index number) {
-      const Piece piece{p, in, strip, number, member(job.sequence), job.tokens, forward};
+      const Piece piece{p, in, strip, number, member(job.sequence), job.tokens, forward, ahead};
       const Index at = number % p.layout.strips_per_block, first = at * p.layout.strip_size();
       const Planes<const S*, P> a = piece.A();
       for (std::size_t k = 0; k < P; ++k) std::copy_n(before[k] + first, p.layout.strip_size(), room.states[k]);
