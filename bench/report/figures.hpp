@@ -188,13 +188,13 @@ struct DotPlot {
   plot.emphasised = 1;
   plot.from = plot.to = 1;
   for (const Comparison& c : cases) {
-    for (const auto& [peer, seconds] : c.peers) peers.insert(peer);
+    for (const auto& [peer, race] : c.peers) peers.insert(peer);
   }
   plot.names.assign(peers.begin(), peers.end());
   for (const Comparison& c : cases) {
     DotPlot::Row row{c.name, {}};
-    for (const auto& [peer, seconds] : c.peers) {
-      const double ratio = seconds / c.ours;
+    for (const auto& [peer, race] : c.peers) {
+      const double ratio = race.ratio();
       plot.from = std::min(plot.from, ratio);
       plot.to = std::max(plot.to, ratio);
       row.dots.push_back({ratio, static_cast<int>(std::distance(peers.begin(), peers.find(peer)))});
