@@ -10,8 +10,10 @@
 /// The selective scan of Mamba and its whole block, in each form over time, training, one token, the published sizes,
 /// and sequences of up to a million tokens; beside them the same operator one tensor at a time.
 ///
-/// Floor: one exponential per token, channel and state, about 0.3 ns on AVX2, so 15 ms for 2048 x 1536 x 16; with six
-/// operations each at the rate of a matrix product. The block's products are as many as its scan takes time.
+/// Floor: one exponential per token, channel and state; ten multiply-adds a register with its update, so 9.7 ms on AVX2
+/// for 2048 x 1536 x 16 beside a matrix product of 512 of 2.75 ms. Measured beside it: 17.5 ms, of which the recurrence
+/// is 12, softplus 3, outputs and their gate 2; a token takes as long at 262144 tokens as at 1024, to 4 %.
+/// The block's products are as many as its scan takes time.
 namespace {
 
 using namespace bench;
