@@ -8,6 +8,7 @@
 #include <span>
 #include <stepscan/core/error.hpp>
 #include <stepscan/core/extent.hpp>
+#include <stepscan/core/huge_pages.hpp>
 #include <type_traits>
 #include <utility>
 
@@ -69,7 +70,9 @@ class HeapStorage {
 
   static Pointer allocate(std::size_t size) {
     if (size == 0) return nullptr;
-    return Pointer(static_cast<T*>(::operator new(size * sizeof(T), std::align_val_t{tensor_alignment})));
+    void* const memory = ::operator new(size * sizeof(T), std::align_val_t{tensor_alignment});
+    prefer_huge_pages(memory, size * sizeof(T));
+    return Pointer(static_cast<T*>(memory));
   }
 
   Pointer values_;
