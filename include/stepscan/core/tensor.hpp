@@ -8,7 +8,6 @@
 #include <span>
 #include <stepscan/core/error.hpp>
 #include <stepscan/core/extent.hpp>
-#include <stepscan/core/huge_pages.hpp>
 #include <type_traits>
 #include <utility>
 
@@ -70,9 +69,7 @@ class HeapStorage {
 
   static Pointer allocate(std::size_t size) {
     if (size == 0) return nullptr;
-    void* const memory = ::operator new(size * sizeof(T), std::align_val_t{tensor_alignment});
-    prefer_huge_pages(memory, size * sizeof(T));
-    return Pointer(static_cast<T*>(memory));
+    return Pointer(static_cast<T*>(::operator new(size * sizeof(T), std::align_val_t{tensor_alignment})));
   }
 
   Pointer values_;
