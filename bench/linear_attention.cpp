@@ -22,8 +22,8 @@
 /// Floors, in vector operations a number of the state and token on registers of 8 at two a cycle: 3 token after token,
 /// 2 1/4 in groups of four, 3 in the delta rule's pairs (4 token after token); 3.6 GHz. Beside them decays of 0.3 ns
 /// each.
-///   GLA 2048 x 4 heads of 64: 1.28 ms and 0.16 of exponentials; reached 2.04, 70 %
-///   GLA 4096 x 8 of 128: 20.5 and 1.3 ms; 29 to 30, three quarters
+///   GLA 2048 x 4 heads of 64: 1.28 ms and 0.16 of exponentials; reached 1.89, 76 %
+///   GLA 4096 x 8 of 128: 20.5 and 1.3 ms; reached 28.1, 78 %
 ///   delta rule, the same: 1.75 ms, reached 2.44, 72 %; 28 ms, reached 39.4, 71 %
 ///   Mamba-2 2048 x 24 of 16 x 64: 2.6 ms, and 25 MB in and out 1.1 ms; reached 4.5: a state this small is past in 50
 ///   ns, and decays, rows and outputs of a token and head take as long

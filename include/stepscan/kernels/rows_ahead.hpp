@@ -19,7 +19,6 @@ class RowsAhead {
     STEPSCAN_ASSERT(count_ < blocks_.size());
     blocks_[count_++] = rows;
     lines_ += rows.rows * (rows.cols * static_cast<Index>(sizeof(S)) / line + 1);
-    if (count_ == 1) enter(rows.data);
   }
 
   /// All of it is asked for in so many turns.
@@ -28,33 +27,27 @@ class RowsAhead {
   /// A turn, up to the end of a row.
   void ask() noexcept {
     for (Index left = each_; left > 0 && block_ < count_;) {
-      for (; next_ < end_; next_ += line, --left) __builtin_prefetch(reinterpret_cast<const void*>(next_), 0, 2);
-      next_row();
+      const MatrixView<const S>& rows = blocks_[block_];
+      left -= ask_row(rows.row(row_), rows.cols);
+      if (++row_ == rows.rows) row_ = 0, ++block_;
     }
   }
 
  private:
   static constexpr Index line = 64;
 
-  void enter(const S* row) noexcept {
-    const auto begin = reinterpret_cast<std::uintptr_t>(row);
-    next_ = begin / line * line;
-    end_ = begin + static_cast<std::uintptr_t>(blocks_[block_].cols) * sizeof(S);
-  }
-  void next_row() noexcept {
-    if (++row_ == blocks_[block_].rows) {
-      row_ = 0;
-      if (++block_ == count_) return;
-    }
-    enter(blocks_[block_].row(row_));
+  /// Gives how many lines it has.
+  static Index ask_row(const S* row, Index columns) noexcept {
+    const auto first = reinterpret_cast<std::uintptr_t>(row) / line * line;
+    const auto end = reinterpret_cast<std::uintptr_t>(row + columns);
+    for (auto at = first; at < end; at += line) __builtin_prefetch(reinterpret_cast<const void*>(at), 0, 2);
+    return static_cast<Index>(end - first + line - 1) / line;
   }
 
   std::array<MatrixView<const S>, 9> blocks_{};
   std::size_t count_ = 0;
   std::size_t block_ = 0;  ///< where it stands
   Index row_ = 0;
-  std::uintptr_t next_ = 0;
-  std::uintptr_t end_ = 0;
   Index lines_ = 0;
   Index each_ = 0;  ///< lines of a turn
 };

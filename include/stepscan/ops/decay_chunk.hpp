@@ -234,15 +234,13 @@ struct DecayAttention {
     const auto pad = [&](S* row) { std::fill(row + sizes.key_dim, row + run.keys.stride, S{0}); };
     const Index whole = Grouped ? DecayRun<S>::grouped(tokens.size()) : 0;
     if constexpr (Grouped) {
-      const S *const asked = query(b, h, tokens.begin), *const added = key(b, h, tokens.begin);
+      const S* const input = run.weights.input;
       run.template gather<Decay::per_channel>(
-          whole,
-          [&](Index t, Index d, auto lanes) __attribute__((always_inline)) {
-            return lanes.inside(Simd<S>(scale) * Map::value(lanes.load(asked + t * q.time_stride + d)));
-          },
-          [&](Index t, Index d, auto lanes) __attribute__((always_inline)) {
-            const Simd<S> mapped = lanes.inside(Map::value(lanes.load(added + t * k.time_stride + d)));
-            return Decay::weighted ? Simd<S>(run.weights.input[t]) * mapped : mapped;
+          whole, {query(b, h, tokens.begin), tokens.size(), sizes.key_dim, q.time_stride},
+          {key(b, h, tokens.begin), tokens.size(), sizes.key_dim, k.time_stride},
+          [by = Simd<S>(scale)](Simd<S> x) __attribute__((always_inline)) { return by * Map::value(x); },
+          [input](Simd<S> x, Index t) __attribute__((always_inline)) {
+            return Decay::weighted ? Simd<S>(input[t]) * Map::value(x) : Map::value(x);
           });
     }
     for (Index t = whole; t < tokens.size(); ++t) {

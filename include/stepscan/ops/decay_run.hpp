@@ -66,45 +66,51 @@ struct DecayRun {
   /// How many of n tokens pass in groups.
   [[nodiscard]] static constexpr Index grouped(Index n) noexcept { return n / group * group; }
 
-  /// Qd, Kd, a and P of the groups among n tokens, from decays and what query(t, d, lanes) and key(t, d, lanes) give of
-  /// token t's channels from d on, zero behind the last one.
+  /// Qd, Kd, a and P of the groups among n tokens, from decays and rows of queries and keys, which query(x) and
+  /// key(x, t) make of what is given; zero behind the last channel.
   template <bool PerChannel, class Query, class Key>
-  void gather(Index n, const Query& query, const Key& key) noexcept {
-    for (Index t = 0; t < grouped(n); t += group) gather_group<PerChannel>(t, query, key);
+  void gather(Index n, MatrixView<const S> asked, MatrixView<const S> added, const Query& query,
+              const Key& key) noexcept {
+    for (Index t = 0; t < grouped(n); t += group) {
+      gather_group<PerChannel>(t, asked.row(t), asked.stride, added.row(t), added.stride, query, key);
+    }
   }
 
  private:
   static constexpr Index width = simd_width<S>;
 
   template <bool PerChannel, class Query, class Key>
-  void gather_group(Index t, const Query& query, const Key& key) noexcept {
+  void gather_group(Index t, const S* asked, Index asked_stride, const S* added, Index added_stride, const Query& query,
+                    const Key& key) noexcept {
     constexpr Index size = group;
-    S *const q = queries.row(t), *const k = keys.row(t), *const a = weights.decay + t * weights.stride;
-    Simd<S> sums[group_scores], product(S{1});
+    const Index row = keys.stride, along = weights.stride;
+    S *const q = queries.row(t), *const k = keys.row(t), *const a = weights.decay + t * along;
+    Simd<S> sums[group_scores];
     for (auto& s : sums) s = Simd<S>(S{0});
     for_each_lanes<S>(keys.cols, [&](Index d, auto lanes) __attribute__((always_inline)) {
-      Simd<S> w[size];
-      product = Simd<S>(S{1});
+      Simd<S> w[size], product(S{1});
 #pragma GCC unroll 4
       for (Index i = 0; i < size; ++i) {
-        const Simd<S> decay = PerChannel ? lanes.load(a + i * weights.stride + d) : Simd<S>(a[i]);
-        const Simd<S> asked = query(t + i, d, lanes);
+        const Simd<S> decay = PerChannel ? lanes.load(a + i * along + d) : Simd<S>(a[i]);
+        const Simd<S> own = lanes.inside(query(lanes.load(asked + i * asked_stride + d)));
         product = i == 0 ? decay : product * decay;
-        store(q + i * queries.stride + d, asked * product);
-        w[i] = key(t + i, d, lanes);
+        store(q + i * row + d, own * product);
+        w[i] = lanes.inside(key(lanes.load(added + i * added_stride + d), t + i));
 #pragma GCC unroll 4
         for (Index j = 0; j <= i; ++j) {
           if (j < i) w[j] = w[j] * decay;
-          sums[pair(i, j)] = fma(asked, w[j], sums[pair(i, j)]);
+          sums[pair(i, j)] = fma(own, w[j], sums[pair(i, j)]);
         }
       }
 #pragma GCC unroll 4
-      for (Index i = 0; i < size; ++i) store(k + i * keys.stride + d, w[i]);
+      for (Index i = 0; i < size; ++i) store(k + i * row + d, w[i]);
       if (PerChannel) store(a + d, product);
     });
     if (!PerChannel) a[0] = a[0] * a[1] * a[2] * a[3];
     S* const to = scores + t / group * group_scores;
-    for (Index p = 0; p < group_scores; ++p) to[p] = sum(sums[p]);
+    Index p = 0;
+    for (; p + width <= group_scores; p += width) store(to + p, sum_each(sums + p));
+    for (; p < group_scores; ++p) to[p] = sum(sums[p]);
   }
 };
 
