@@ -15,6 +15,10 @@
 #include <string>
 #include <vector>
 
+#ifdef STEPSCAN_BENCH_OPENBLAS
+#include <cblas.h>
+#endif
+
 namespace bench {
 namespace {
 
@@ -65,16 +69,35 @@ double best_rate(int threads, Make make) {
 constexpr Index product_size = 512;
 constexpr double product_flops = 2.0 * product_size * product_size * product_size;
 
-auto product() {
-  Eigen::setNbThreads(1);
+/// Of three matrices, the third to be their product by `multiply`.
+template <class Multiply>
+auto product_by(Multiply multiply) {
   const Eigen::MatrixXf random = Eigen::MatrixXf::Random(product_size, product_size);
-  return [a = random, b = random, c = random]() mutable {
-    c.noalias() = a * b;
+  return [a = random, b = random, c = random, multiply]() mutable {
+    multiply(a, b, c);
     benchmark::DoNotOptimize(c.data());
   };
 }
 
+auto product() {
+  Eigen::setNbThreads(1);
+  return product_by([](const auto& a, const auto& b, auto& c) { c.noalias() = a * b; });
+}
+
 double product_rate(int threads) { return product_flops * best_rate(threads, product); }
+
+#ifdef STEPSCAN_BENCH_OPENBLAS
+double openblas_product_rate(int threads) {
+  openblas_set_num_threads(1);  // of each product: every thread has one of its own
+  return product_flops * best_rate(threads, [] {
+           return product_by([](const auto& a, const auto& b, auto& c) {
+             constexpr int n = product_size;
+             cblas_sgemm(CblasColMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, a.data(), n, b.data(), n, 0, c.data(),
+                         n);
+           });
+         });
+}
+#endif
 
 /// By the cheapest exponential there is, that of a scan's decays.
 double exp_rate(int threads) {
@@ -166,10 +189,14 @@ void add_ceilings_to_context() {
     const std::array names{"product", "exp", "first level", "second level", "third level", "memory"};
     const std::array values{most.flops,        most.exps,         most.bandwidth[0],
                             most.bandwidth[1], most.bandwidth[2], most.bandwidth[3]};
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      benchmark::AddCustomContext("ceiling/" + std::string(names[i]) + "/threads:" + std::to_string(threads),
-                                  stepscan::detail::number_text(values[i], 4));
-    }
+    const auto add = [&](const std::string& name, double value) {
+      benchmark::AddCustomContext("ceiling/" + name + "/threads:" + std::to_string(threads),
+                                  stepscan::detail::number_text(value, 4));
+    };
+    for (std::size_t i = 0; i < names.size(); ++i) add(names[i], values[i]);
+#ifdef STEPSCAN_BENCH_OPENBLAS
+    add("OpenBLAS product", openblas_product_rate(threads));
+#endif
   }
 }
 

@@ -37,7 +37,8 @@ struct Work {
 /// Arithmetic and memory traffic overlap: the longer of them, in seconds.
 [[nodiscard]] double floor_seconds(const Work& work, int threads);
 
-/// Writes the ceilings of one thread and of two beside the results ("ceiling/product/threads:1": "1.1e+11").
+/// Writes the ceilings of one thread and of two beside the results ("ceiling/product/threads:1": "1.1e+11"), and where
+/// OpenBLAS is found the rate of its product, by which no floor is counted.
 void add_ceilings_to_context();
 
 /// The yardstick beside which all times are read: one single-thread matrix product of 512, by Eigen.

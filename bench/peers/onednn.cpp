@@ -1,9 +1,8 @@
 #include <oneapi/dnnl/dnnl.hpp>
-#include <stepscan/layers/gru.hpp>
-#include <stepscan/layers/lstm.hpp>
 #include <unordered_map>
 
 #include "../support.hpp"
+#include "streaming.hpp"
 
 /// LSTM and GRU of oneDNN, through its C++ interface with weights in the layout the primitive asks for, and ours on the
 /// same numbers beside it, to read ratios in one run (--benchmark_enable_random_interleaving). Both have the same
@@ -12,6 +11,7 @@
 namespace {
 
 using namespace bench;
+using namespace peers;
 using dnnl::memory;
 using tag = memory::format_tag;
 
@@ -167,14 +167,11 @@ void add_pair(const Kind<Gates>& kind, L layer, const Shape& shape, int threads)
   }
 }
 
-/// One streaming step, batch 1, one input.
 template <template <Index> class Layer, std::size_t Gates>
 void add_steps(const Kind<Gates>& kind) {
-  const auto one = [&]<Index H>(std::integral_constant<Index, H>) { add_pair(kind, Layer<H>(), {1, 1, 1, H}, 1); };
-  const auto all = [&]<Index... Hidden>(std::integer_sequence<Index, Hidden...>) {
-    (one(std::integral_constant<Index, Hidden>{}), ...);
-  };
-  all(std::integer_sequence<Index, 8, 16, 20, 32, 40, 64, 128, 256>{});
+  for_each_streaming_size([&]<Index H>(std::integral_constant<Index, H>) {
+    add_pair(kind, Layer<H>(), {1, 1, 1, H}, 1);
+  });
 }
 
 template <class L, std::size_t Gates>
@@ -185,11 +182,6 @@ void add_scans(const Kind<Gates>& kind) {
     }
   }
 }
-
-template <Index Hidden>
-using StreamingLstm = Lstm<float, 1, Hidden>;
-template <Index Hidden>
-using StreamingGru = Gru<float, 1, Hidden>;
 
 }  // namespace
 

@@ -141,18 +141,26 @@ struct Crossover {
   return crossovers(forms);
 }
 
-/// One case in which ours and a peer did the same.
+/// Seconds of ours and of a peer in one run, of the fastest form each.
+struct Race {
+  double ours = 0;
+  double peer = 0;
+
+  [[nodiscard]] double ratio() const { return peer / ours; }
+};
+
+/// One case in which ours and peers did the same.
 struct Comparison {
   std::string name;  ///< "lstm 64, 64 · scan 1 x 1000", with what variant and how many threads
-  double ours = 0;   ///< seconds, of the fastest form
-  double floor = 0;  ///< share of the floor
-  std::map<std::string, double> peers;
+  double floor = 0;  ///< seconds of the least work; 0: not known
+  std::map<std::string, Race> peers;
 
-  [[nodiscard]] const std::pair<const std::string, double>& best() const {
+  [[nodiscard]] const std::pair<const std::string, Race>& best() const {
     return *std::min_element(peers.begin(), peers.end(),
-                             [](const auto& a, const auto& b) { return a.second < b.second; });
+                             [](const auto& a, const auto& b) { return a.second.ratio() < b.second.ratio(); });
   }
-  [[nodiscard]] double ratio() const { return best().second / ours; }
+  [[nodiscard]] double ratio() const { return best().second.ratio(); }
+  [[nodiscard]] double share_of_floor() const { return floor / best().second.ours; }
 };
 
 namespace detail {
@@ -182,32 +190,47 @@ inline std::vector<Result> with_trainings(const std::vector<Result>& results) {
   return all;
 }
 
+inline std::string name_of(const Result& r) {
+  return r.layer + (r.variant.empty() ? "" : ", " + r.variant) + r.subject().substr(r.layer.size()) + " · " + r.pass +
+         " " + std::to_string(r.batch) + " x " + std::to_string(r.time) +
+         (r.threads > 1 ? " · " + std::to_string(r.threads) + " threads" : "");
+}
+
+inline void keep_least(double& kept, double seconds) { kept = kept > 0 ? std::min(kept, seconds) : seconds; }
+
 }  // namespace detail
 
+/// Peers stand beside ours of the same program, which ran in turns with them; floors come from any. A peer's variant
+/// stands beside ours of that name, and where it has none of it, its plain case does.
 [[nodiscard]] inline std::vector<Comparison> comparisons(const std::vector<Result>& results) {
   std::vector<detail::CaseKey> order;
   std::map<detail::CaseKey, Comparison> cases;
+  std::map<std::string, std::map<detail::CaseKey, double>> ours;  // by program
   const std::vector<Result> all = detail::with_trainings(results);
   for (const Result& r : all) {
     if (!r.peer.empty()) continue;
     const auto key = detail::key_of(r, r.pass, r.variant);
     const auto [place, added] = cases.try_emplace(key);
-    if (added) order.push_back(key);
-    Comparison& c = place->second;
-    if (!added && c.ours <= r.seconds) continue;
-    c.ours = r.seconds;
-    c.floor = r.floor;
-    c.name = r.layer + (r.variant.empty() ? "" : ", " + r.variant) + r.subject().substr(r.layer.size()) + " · " +
-             r.pass + " " + std::to_string(r.batch) + " x " + std::to_string(r.time) +
-             (r.threads > 1 ? " · " + std::to_string(r.threads) + " threads" : "");
-  }
-  for (const Result& r : all) {
-    if (r.peer.empty()) continue;
-    for (auto& [key, c] : cases) {
-      if (detail::key_of(r, r.pass, std::get<1>(key)) != key) continue;
-      const auto [place, added] = c.peers.emplace(r.peer, r.seconds);
-      if (!added) place->second = std::min(place->second, r.seconds);
+    if (added) {
+      order.push_back(key);
+      place->second.name = detail::name_of(r);
     }
+    place->second.floor = std::max(place->second.floor, r.floor * r.seconds);
+    detail::keep_least(ours[r.family][key], r.seconds);
+  }
+  for (const bool same_variant : {true, false}) {
+    std::map<detail::CaseKey, std::map<std::string, Race>> races;
+    for (const Result& r : all) {
+      if (r.peer.empty()) continue;
+      for (const auto& [key, seconds] : ours[r.family]) {
+        const std::string& variant = std::get<1>(key);
+        if (detail::key_of(r, r.pass, variant) != key || r.variant != (same_variant ? variant : "")) continue;
+        Race& race = races[key][r.peer];
+        race.ours = seconds;
+        detail::keep_least(race.peer, r.seconds);
+      }
+    }
+    for (auto& [key, found] : races) cases[key].peers.merge(found);
   }
   std::vector<Comparison> found;
   for (const auto& key : order) {

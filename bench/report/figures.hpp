@@ -40,8 +40,7 @@ namespace svg = stepscan::detail;
   const auto add = [&](const std::string& name, const Times& times, int colour, bool dashed) {
     Curve curve{name, {}, {}, dashed, colour};
     for (const auto& [time, seconds] : times) {
-      curve.x.push_back(static_cast<double>(time));
-      curve.y.push_back(1e9 * seconds / curves.tokens(time));
+      curve.add(static_cast<double>(time), 1e9 * seconds / curves.tokens(time));
     }
     plot.curves.push_back(std::move(curve));
   };
@@ -83,8 +82,7 @@ namespace svg = stepscan::detail;
     for (const auto& [time, seconds] : fastest(two->second)) {
       const auto alone = one.find(time);
       if (alone == one.end()) continue;
-      curve.x.push_back(static_cast<double>(time));
-      curve.y.push_back(alone->second / seconds);
+      curve.add(static_cast<double>(time), alone->second / seconds);
     }
     drawn.push_back(std::move(curve));
   }
@@ -190,13 +188,13 @@ struct DotPlot {
   plot.emphasised = 1;
   plot.from = plot.to = 1;
   for (const Comparison& c : cases) {
-    for (const auto& [peer, seconds] : c.peers) peers.insert(peer);
+    for (const auto& [peer, race] : c.peers) peers.insert(peer);
   }
   plot.names.assign(peers.begin(), peers.end());
   for (const Comparison& c : cases) {
     DotPlot::Row row{c.name, {}};
-    for (const auto& [peer, seconds] : c.peers) {
-      const double ratio = seconds / c.ours;
+    for (const auto& [peer, race] : c.peers) {
+      const double ratio = race.ratio();
       plot.from = std::min(plot.from, ratio);
       plot.to = std::max(plot.to, ratio);
       row.dots.push_back({ratio, static_cast<int>(std::distance(peers.begin(), peers.find(peer)))});

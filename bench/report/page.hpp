@@ -43,12 +43,13 @@ namespace report {
 
 using Table = std::vector<std::vector<std::string>>;
 
-/// Case, ours, best peer, ratio, share of the floor.
+/// Case, ours, best peer, ratio, share of the floor: ours as it ran beside that peer.
 [[nodiscard]] inline Table comparison_table(const std::vector<Comparison>& cases) {
   Table table{{"case", "stepscan", "best peer", "ratio", "share of the floor"}};
   for (const Comparison& c : cases) {
-    table.push_back({c.name, duration_text(c.ours), duration_text(c.best().second) + ", " + c.best().first,
-                     svg::number_text(c.ratio(), 3), percent_text(c.floor)});
+    const auto& [peer, race] = c.best();
+    table.push_back({c.name, duration_text(race.ours), duration_text(race.peer) + ", " + peer,
+                     svg::number_text(race.ratio(), 3), percent_text(c.share_of_floor())});
   }
   return table;
 }
@@ -82,8 +83,9 @@ using Table = std::vector<std::vector<std::string>>;
 
 [[nodiscard]] inline Table ceiling_table(const std::map<std::string, std::string>& context) {
   Table table{{"ceiling", "one thread", "two threads"}};
-  const std::array<std::tuple<std::string, std::string, double>, 6> rows{
+  const std::array<std::tuple<std::string, std::string, double>, 7> rows{
       {{"product", "GFLOP/s, product of 512", 1e9},
+       {"OpenBLAS product", "GFLOP/s, the same by OpenBLAS", 1e9},
        {"exp", "G exp/s", 1e9},
        {"first level", "GB/s, first cache level", 1e9},
        {"second level", "GB/s, second", 1e9},
@@ -95,7 +97,7 @@ using Table = std::vector<std::vector<std::string>>;
       const auto found = context.find("ceiling/" + key + "/threads:" + std::to_string(threads));
       row.push_back(found == context.end() ? "" : svg::number_text(std::stod(found->second) / unit, 3));
     }
-    table.push_back(std::move(row));
+    if (row[1] + row[2] != "") table.push_back(std::move(row));
   }
   return table;
 }

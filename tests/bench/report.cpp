@@ -7,13 +7,14 @@ using namespace report;
 
 namespace {
 
-/// Benchmarks as Google Benchmark writes them.
-std::string results_file(const std::vector<std::pair<std::string, double>>& nanoseconds) {
+/// Benchmarks of a program as Google Benchmark writes them; the least work of each takes 210 ns.
+std::string results_file(const std::string& program, const std::vector<std::pair<std::string, double>>& nanoseconds) {
   nlohmann::json list = nlohmann::json::array();
   for (const auto& [name, time] : nanoseconds) {
-    list.push_back({{"name", name}, {"cpu_time", time}, {"real_time", time}, {"time_unit", "ns"}, {"floor", 0.5}});
+    list.push_back(
+        {{"name", name}, {"cpu_time", time}, {"real_time", time}, {"time_unit", "ns"}, {"floor", 210 / time}});
   }
-  const nlohmann::json context = {{"executable", "./stepscan_bench_example"}, {"ceiling/product/threads:1", "1.1e11"}};
+  const nlohmann::json context = {{"executable", program}, {"ceiling/product/threads:1", "1.1e11"}};
   return nlohmann::json{{"context", context}, {"benchmarks", list}}.dump();
 }
 
@@ -33,9 +34,14 @@ Run example() {
   times.emplace_back("other library:lstm/own/training/1/64/8/8/threads:1", 15000);
   times.emplace_back("matrix_product/512/threads:1", 1);
   const stepscan_test::TemporaryFolder folder;
-  stepscan_test::write_bytes(folder / "results.json", stepscan_test::bytes_of(results_file(times)));
+  stepscan_test::write_bytes(folder / "results.json",
+                             stepscan_test::bytes_of(results_file("./stepscan_bench_example", times)));
+  // Another run of the same layer on a machine that had become slower, with a peer of its own.
+  const std::string slower = results_file("stepscan_peer_third", {{"lstm/own/scan/1/64/8/8/threads:1", 500},
+                                                                  {"third:lstm/own/scan/1/64/8/8/threads:1", 750}});
+  stepscan_test::write_bytes(folder / "slower.json", stepscan_test::bytes_of(slower));
   Run run;
-  read_results((folder / "results.json").string(), run);
+  for (const char* name : {"results.json", "slower.json"}) read_results((folder / name).string(), run);
   return run;
 }
 
@@ -79,12 +85,15 @@ TEST_CASE("ours stand beside the best peer of the same case", "[bench]") {
   const auto cases = comparisons(run.results);
   REQUIRE(cases.size() == 3);
   CHECK(cases[0].name == "lstm 8, 8 · scan 1 x 64");
-  CHECK(cases[0].ratio() == Approx(2));  // 840 over the chunks' 420
+  // 840 over the chunks' 420, and 750 over the 500 of its own run
+  CHECK(cases[0].peers.at("other library").ratio() == Approx(2));
+  CHECK(cases[0].best().first == "third");
+  CHECK(cases[0].ratio() == Approx(1.5));
   CHECK(cases[1].name == "lstm, Fast 8, 8 · scan 1 x 64");
   CHECK(cases[1].ratio() == Approx(4));
   CHECK(cases[2].ratio() == Approx(10));  // 15000 over forward and backward
   CHECK_THAT(markdown_table(comparison_table(cases)),
-             ContainsSubstring("| lstm 8, 8 · scan 1 x 64 | 420 ns | 840 ns, other library | 2 | 50 % |"));
+             ContainsSubstring("| lstm 8, 8 · scan 1 x 64 | 500 ns | 750 ns, third | 1.5 | 42 % |"));
 }
 
 TEST_CASE("the page holds pictures and tables, whatever there is", "[bench]") {

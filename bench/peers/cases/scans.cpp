@@ -85,6 +85,6 @@ void peers::add_scan_cases(Makers& makers) {
       of<ForwardCase>(heads<GatedLinearAttentionScan<float, any, any, any>>);
   makers["delta_rule/step"] = makers["delta_rule/scan"] = of<ForwardCase>(delta_rule);
   makers["s4d/kernel"] = [](const Sizes& n) { return std::make_unique<KernelCase>(n); };
-  makers["s4d/scan"] = [](const Sizes& n) { return std::make_unique<UnpreparedCase>(n); };
-  makers["s4d, prepared/scan"] = of<ForwardCase>(s4d);
+  makers["s4d, parameters/scan"] = [](const Sizes& n) { return std::make_unique<UnpreparedCase>(n); };
+  makers["s4d/scan"] = of<ForwardCase>(s4d);
 }

@@ -7,37 +7,21 @@ from torch import nn
 
 import functions
 from functions import attention
+from race import Comparison
 
-FORWARD, BACKWARD = 1e-4, 1e-3  # bounds of differences: a float, and sums of many
+BACKWARD = 1e-3  # the bound of differences of gradients, sums of many
 SEQUENCES = [(1, 1000, 64, 64), (1, 1000, 256, 256), (16, 128, 256, 256), (32, 128, 512, 512)]
 
 
-class Comparison:
-    """One case: `inputs` go to our side by name, states where the sequence starts; `peers` are {form: function}, whose
-    results are shaped as our `y`."""
-
-    def __init__(self, race, layer, pass_name, sizes):
-        self.race, self.layer, self.pass_name, self.sizes = race, layer, pass_name, sizes
-        self.name = f"{layer}/own/{pass_name}/{'/'.join(map(str, sizes))}/threads:{race.threads}"
-        self.wanted = race.wanted(self.name)
+class TorchComparison(Comparison):
+    """Takes tensors."""
 
     def prepare(self, inputs):
-        ours = self.race.ours
-        ours.make(f"{self.layer}/{self.pass_name}", self.sizes)
-        states = {name: tensor for name, tensor in inputs.items() if name.startswith("state.")}
-        for name in inputs.keys() - states.keys():
-            ours.set(name, inputs[name].detach().numpy())
-        ours.start(self.race.threads)
-        for name, tensor in states.items():
-            ours.set(name, tensor.numpy())
-        ours.time()
+        super().prepare({name: tensor.detach().numpy() for name, tensor in inputs.items()})
 
     def forward(self, inputs, peers):
         with torch.no_grad():
-            self.prepare(inputs)
-            pairs = [(form, self.race.ours.get("y"), call()) for form, call in peers.items()]
-            self.race.compare(self.name, pairs, FORWARD)
-            self.race.run(self.layer, self.pass_name, self.sizes, peers)
+            super().forward(inputs, peers)
 
     def training(self, inputs, leaves, call, dy):
         """leaves: by the names of our gradients; call() gives y."""
@@ -49,7 +33,7 @@ class Comparison:
 
         self.prepare({**inputs, "dy": dy})
         both()
-        pairs = [("y", self.race.ours.get("y"), call())]
+        pairs = [("y", self.race.ours.get("y"), call().detach())]
         pairs += [(name, self.race.ours.get(name), leaf.grad) for name, leaf in leaves.items()]
         self.race.compare(self.name, pairs, BACKWARD)
         self.race.run(self.layer, self.pass_name, self.sizes, {"own": both})
@@ -72,7 +56,7 @@ def parameters_of(module):
 def recurrent_steps(race):
     for layer, kind in (("lstm", nn.LSTMCell), ("gru", nn.GRUCell)):
         for hidden in (8, 16, 20, 32, 40, 64, 128, 256):
-            case = Comparison(race, layer, "step", (1, 1, 1, hidden))
+            case = TorchComparison(race, layer, "step", (1, 1, 1, hidden))
             if not case.wanted or race.threads > 1:
                 continue
             cell, x, h, c = kind(1, hidden), torch.randn(1, 1), torch.randn(1, hidden), torch.randn(1, hidden)
@@ -87,12 +71,12 @@ def recurrent_sequences(race):
     for layer, kind in (("lstm", nn.LSTM), ("gru", nn.GRU)):
         for sizes in SEQUENCES:
             batch, time, inputs, hidden = sizes
-            case = Comparison(race, layer, "scan", sizes)
+            case = TorchComparison(race, layer, "scan", sizes)
             module, x = kind(inputs, hidden), torch.randn(batch, time, inputs)
             time_first = x.transpose(0, 1).contiguous()  # the layout that PyTorch runs in
             if case.wanted:
                 case.forward({**parameters_of(module), "x": x}, {"own": lambda: module(time_first)[0].transpose(0, 1)})
-            case = Comparison(race, layer, "training", sizes)
+            case = TorchComparison(race, layer, "training", sizes)
             if case.wanted:
                 x = x.requires_grad_()
                 dy = torch.randn(batch, time, hidden)
@@ -109,11 +93,11 @@ def selective_scans(race):
         A = -torch.arange(1, states + 1).float().repeat(features, 1)
         D, h = torch.ones(features), torch.randn(batch, features, states)
         inputs = {"x": torch.cat([u, delta, B, C], -1), "A": A, "D": D}
-        case = Comparison(race, "selective_scan", "step" if time == 1 else "scan", sizes)
+        case = TorchComparison(race, "selective_scan", "step" if time == 1 else "scan", sizes)
         if case.wanted:
             loop = lambda: functions.selective_scan(u, delta, A, B, C, D, h)
             case.forward({**inputs, "state.h": h.transpose(1, 2)}, {"loop": loop})
-        case = Comparison(race, "selective_scan", "training", sizes)
+        case = TorchComparison(race, "selective_scan", "training", sizes)
         if case.wanted and time > 1:
             h = torch.zeros_like(h)
             x, A, D = (tensor.requires_grad_() for tensor in (inputs["x"], A, D))
@@ -136,7 +120,7 @@ def linear_attentions(race):
         q, k, v, S = head_inputs(sizes)
         Q, K, V = heads_first(q * dim**-0.5, heads), heads_first(k, heads), heads_first(v, heads)
         pass_name = "step" if time == 1 else "scan"
-        case = Comparison(race, "gated_linear_attention", pass_name, sizes)
+        case = TorchComparison(race, "gated_linear_attention", pass_name, sizes)
         if case.wanted:
             g = torch.log(0.8 + 0.2 * torch.rand(1, time, heads * dim))
             G = heads_first(g, heads)
@@ -144,7 +128,7 @@ def linear_attentions(race):
             if time > 1:
                 peers["chunk 64"] = tokens_first(lambda: functions.gla_chunked(Q, K, V, G, S))
             case.forward({"x": torch.cat([q, k, v, g], -1), "state.S": S}, peers)
-        case = Comparison(race, "delta_rule", pass_name, sizes)
+        case = TorchComparison(race, "delta_rule", pass_name, sizes)
         if case.wanted:
             beta = torch.rand(1, time, heads)
             B = beta.transpose(1, 2).contiguous()
@@ -157,7 +141,7 @@ def linear_attentions(race):
 def softmax_attentions(race):
     heads, dim = 8, 64
     for time in (1024, 4096):
-        case = Comparison(race, "softmax_attention", "scan", (1, time, heads, dim))
+        case = TorchComparison(race, "softmax_attention", "scan", (1, time, heads, dim))
         if case.wanted:
             q, k, v = (torch.randn(1, time, heads * dim) for _ in range(3))
             Q, K, V = (heads_first(part, heads) for part in (q, k, v))
@@ -165,7 +149,7 @@ def softmax_attentions(race):
             case.forward({"x": torch.cat([q, k, v], -1)},
                          {"matmul": tokens_first(lambda: attention(Q, K, V, unseen))})
     keys = 8192
-    case = Comparison(race, "softmax_attention", "step", (1, keys, heads, dim))
+    case = TorchComparison(race, "softmax_attention", "step", (1, keys, heads, dim))
     if case.wanted:
         q, k, v = torch.randn(1, heads * dim), torch.randn(1, keys, heads * dim), torch.randn(1, keys, heads * dim)
         Q, K, V = heads_first(q.view(1, 1, -1), heads), heads_first(k, heads), heads_first(v, heads)
@@ -188,13 +172,13 @@ def state_spaces(race):
         sizes = (1, time, features, states)
         response = lambda: functions.s4d_kernel(A, C, dt, time)
         convolve = lambda kernel: functions.fft_convolution(channels_first, kernel, D).transpose(1, 2)
-        case = Comparison(race, "s4d", "kernel", sizes)
+        case = TorchComparison(race, "s4d", "kernel", sizes)
         if case.wanted:
             case.forward(inputs, {"own": response})
-        case = Comparison(race, "s4d", "scan", sizes)
+        case = TorchComparison(race, "s4d, parameters", "scan", sizes)
         if case.wanted:
             case.forward({**inputs, "x": u}, {"own": lambda: convolve(response())})
-        case = Comparison(race, "s4d, prepared", "scan", sizes)
+        case = TorchComparison(race, "s4d", "scan", sizes)
         if case.wanted:
             kernel = response()
             case.forward({**inputs, "x": u}, {"own": lambda: convolve(kernel)})

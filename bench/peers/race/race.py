@@ -6,9 +6,7 @@ import statistics
 import sys
 import time
 
-import torch
-
-PEER = "PyTorch"
+import numpy
 
 
 class Mismatch(Exception):
@@ -17,18 +15,17 @@ class Mismatch(Exception):
 
 def difference(ours, theirs):
     """The largest difference, as a share of the peer's largest number."""
-    theirs = theirs.detach().reshape(-1)
-    if ours.size != theirs.numel():
-        raise Mismatch(f"{ours.size} numbers against {theirs.numel()}")
-    gap = (torch.from_numpy(ours.copy()) - theirs).abs().max()
-    return float(gap / theirs.abs().max().clamp_min(1e-30))
+    theirs = numpy.asarray(theirs).reshape(-1)
+    if ours.size != theirs.size:
+        raise Mismatch(f"{ours.size} numbers against {theirs.size}")
+    return float(numpy.abs(ours - theirs).max() / max(numpy.abs(theirs).max(), 1e-30))
 
 
 class Race:
     """What a run of comparisons needs, and its results."""
 
-    def __init__(self, ours, arguments):
-        self.ours, self.threads, self.seconds = ours, arguments.threads, arguments.seconds
+    def __init__(self, peer, ours, arguments):
+        self.peer, self.ours, self.threads, self.seconds = peer, ours, arguments.threads, arguments.seconds
         self.filter = re.compile(arguments.benchmark_filter)
         self.rows = []
 
@@ -36,7 +33,7 @@ class Race:
         return self.filter.search(name) is not None
 
     def compare(self, name, pairs, bound):
-        """pairs: what, our numbers, their tensor. Raises Mismatch where they differ by more than the bound."""
+        """pairs: what, our numbers, theirs. Raises Mismatch where they differ by more than the bound."""
         gaps = {what: difference(mine, theirs) for what, mine, theirs in pairs}
         worst = max(gaps, key=gaps.get)
         print(f"{name}: largest difference {gaps[worst]:.1e} ({worst})", file=sys.stderr)
@@ -49,7 +46,7 @@ class Race:
         mine = f"{layer}/own/{pass_name}/{numbers}/threads:{self.threads}"
         runners = {mine: self._time_ours}
         for form, function in peers.items():
-            peer = f"{PEER}:{layer}/{form}/{pass_name}/{numbers}/threads:{self.threads}"
+            peer = f"{self.peer}:{layer}/{form}/{pass_name}/{numbers}/threads:{self.threads}"
             runners[peer] = lambda repeats, call=function: self._time_theirs(call, repeats)
         repeats, samples = {}, {}
         for name, runner in runners.items():
@@ -88,3 +85,32 @@ class Race:
     def write(self, path, context):
         with open(path, "w") as file:
             json.dump({"context": context, "benchmarks": self.rows}, file, indent=1)
+
+
+class Comparison:
+    """One case: `inputs` go to our side by name, states where the sequence starts; `peers` are {form: function}, whose
+    results are shaped as our `y`."""
+
+    BOUND = 1e-4  # of differences: a float's
+
+    def __init__(self, race, layer, pass_name, sizes):
+        self.race, self.layer, self.pass_name, self.sizes = race, layer, pass_name, sizes
+        self.name = f"{layer}/own/{pass_name}/{'/'.join(map(str, sizes))}/threads:{race.threads}"
+        self.wanted = race.wanted(self.name)
+
+    def prepare(self, inputs):
+        ours = self.race.ours
+        ours.make(f"{self.layer}/{self.pass_name}", self.sizes)
+        states = {name for name in inputs if name.startswith("state.")}
+        for name in inputs.keys() - states:
+            ours.set(name, inputs[name])
+        ours.start(self.race.threads)
+        for name in states:
+            ours.set(name, inputs[name])
+        ours.time()
+
+    def forward(self, inputs, peers):
+        self.prepare(inputs)
+        pairs = [(form, self.race.ours.get("y"), call()) for form, call in peers.items()]
+        self.race.compare(self.name, pairs, self.BOUND)
+        self.race.run(self.layer, self.pass_name, self.sizes, peers)
