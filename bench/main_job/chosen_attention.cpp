@@ -1,5 +1,7 @@
 #include <cmath>
 #include <stepscan/ops/attention.hpp>
+#include <stepscan/ops/attention_sink.hpp>
+#include <stepscan/ops/attention_weights.hpp>
 #include <stepscan/ops/block_topk.hpp>
 #include <stepscan/ops/prob_sparse.hpp>
 #include <stepscan/ops/vertical_slash.hpp>
@@ -84,9 +86,35 @@ struct ProbSparseAttention : ChoosingAttention {
   }
 };
 
+/// How much attention every token gets from those behind it, per head: of weights that a causal attention writes out.
+struct AttentionSinkMetric : ChoosingAttention {
+  using ChoosingAttention::ChoosingAttention;
+  static constexpr bool any_form = true;
+
+  [[nodiscard]] Index output_size() const { return heads; }
+
+  void scan(NoState&, SequenceView<const float> x, SequenceView<float> y, Workspace& workspace, OwnForm) const {
+    const Workspace::Scope scope(workspace);
+    const AttentionInputs<float> in = inputs(x);
+    float* const weights = workspace.take<float>(heads * x.time * x.time);
+    const MatrixView<float> importance(workspace.take<float>(heads * x.time), heads, x.time);
+    float* const percent = workspace.take<float>(x.time);
+    for (Index b = 0; b < x.batch; ++b) {
+      for (Index h = 0; h < heads; ++h) {
+        attention_weights<SoftmaxWeights<float>, Causal, float>(
+            {}, {}, in, b, h, {weights + h * x.time * x.time, x.time, x.time}, workspace);
+      }
+      attention_sink_metric<float>(weights, heads, x.time, 0.3F, importance, percent);
+      for (Index t = 0; t < x.time; ++t) {
+        for (Index h = 0; h < heads; ++h) y.token(b, t)[h] = importance(h, t);
+      }
+    }
+  }
+};
+
 }  // namespace
 
 std::vector<main_job::Entry> main_job::chosen_attention() {
   return {faced<VerticalSlashAttention>("vertical_slash_attention"), faced<BlockTopkAttention>("block_topk_attention"),
-          faced<ProbSparseAttention>("prob_sparse_attention")};
+          faced<ProbSparseAttention>("prob_sparse_attention"), faced<AttentionSinkMetric>("attention_sink_metric")};
 }

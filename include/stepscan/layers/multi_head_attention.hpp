@@ -49,7 +49,8 @@ struct HeadDimOf {
 };
 
 /// The layers that a MultiHeadAttention is made of.
-template <Scalar S, Index Model, Index Heads, Index KvHeads, Index HeadDim, MultiHeadOptions Options, class Default>
+template <Scalar S, Index Model, Index Heads, Index KvHeads, Index HeadDim, MultiHeadOptions Options, class Default,
+          class Stored>
 struct MultiHeadParts {
   template <Index Count, bool WithBias>
   using In = Linear<S, Model, static_product(Count, HeadDim), WithBias>;
@@ -62,8 +63,8 @@ struct MultiHeadParts {
   using Between = decltype(std::tuple_cat(std::declval<If<Options.head_norm, Norm>>(),
                                           std::declval<If<Options.positions == Positions::rotary, Rotary>>()));
   using Attention = std::conditional_t<Options.positions == Positions::alibi,
-                                       AlibiAttentionScan<S, Heads, KvHeads, HeadDim, HeadDim, Default>,
-                                       SoftmaxAttentionScan<S, Heads, KvHeads, HeadDim, HeadDim, Default>>;
+                                       AlibiAttentionScan<S, Heads, KvHeads, HeadDim, HeadDim, Default, Stored>,
+                                       SoftmaxAttentionScan<S, Heads, KvHeads, HeadDim, HeadDim, Default, Stored>>;
   using Out = Linear<S, static_product(Heads, HeadDim), Model, Options.output_bias>;
   template <class Self>
   using Layer = MultiHeadLayer<Self, Qkv, Between, Attention, Out>;
@@ -79,15 +80,18 @@ struct MultiHeadParts {
 /// KvHeads): KvHeads = Heads is multi-head, 1 multi-query (arXiv 1911.02150), between them grouped-query attention
 /// (arXiv 2305.13245). Parameters q_proj [Heads * HeadDim, Model], k_proj and v_proj [KvHeads * HeadDim, Model], o_proj
 /// [Model, Heads * HeadDim], and q_norm and k_norm [HeadDim]; state k and v [batch, capacity, KvHeads, HeadDim] (keys
-/// normalised and turned), length and position [batch].
+/// normalised and turned), length and position [batch]. Keys and values are kept as Stored, S or 16 bits
+/// (AttentionLayer); such a layer is not trained. Its plan projects a token to the same bits in every form, so that all
+/// forms keep the same numbers; the layer itself projects in some forms by packed weights, and a key or value that lies
+/// on a tie may then be kept as either of two neighbours.
 ///   MultiHeadAttention<float, 512, 8, 2, 64, MultiHeadOptions{Positions::rotary}> layer({.capacity = 4096});
 template <Scalar S, Index Model, Index Heads, Index KvHeads = Heads,
           Index HeadDim = detail::HeadDimOf<Model, Heads>::value, MultiHeadOptions Options = MultiHeadOptions{},
-          class Default = Chunked<>>
+          class Default = Chunked<>, StoredFor<S> Stored = S>
 class MultiHeadAttention
-    : public detail::MultiHeadParts<S, Model, Heads, KvHeads, HeadDim, Options, Default>::template Layer<
-          MultiHeadAttention<S, Model, Heads, KvHeads, HeadDim, Options, Default>> {
-  using Types = detail::MultiHeadParts<S, Model, Heads, KvHeads, HeadDim, Options, Default>;
+    : public detail::MultiHeadParts<S, Model, Heads, KvHeads, HeadDim, Options, Default, Stored>::template Layer<
+          MultiHeadAttention<S, Model, Heads, KvHeads, HeadDim, Options, Default, Stored>> {
+  using Types = detail::MultiHeadParts<S, Model, Heads, KvHeads, HeadDim, Options, Default, Stored>;
   using Base = typename Types::template Layer<MultiHeadAttention>;
 
  public:
@@ -113,12 +117,12 @@ class MultiHeadAttention
     this->o_proj.initialize(random);
   }
 
-  template <class Stored = S, class Math = void>
+  template <class Weights = S, class Math = void>
   [[nodiscard]] auto plan() const {
-    return plan_of(this->qkv_proj.template plan<Stored, Math>(),
-                   std::apply([](const auto&... part) { return std::tuple(part.template plan<Stored, Math>()...); },
+    return plan_of(this->qkv_proj.template plan<Weights, Math>(),
+                   std::apply([](const auto&... part) { return std::tuple(part.template plan<Weights, Math>()...); },
                               this->between),
-                   this->attention.template plan<Stored, Math>(), this->o_proj.template plan<Stored, Math>());
+                   this->attention.template plan<Weights, Math>(), this->o_proj.template plan<Weights, Math>());
   }
 
  private:

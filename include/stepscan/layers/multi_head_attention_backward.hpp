@@ -21,9 +21,10 @@ struct TrainingOfChain<std::tuple<Layers...>> {
 }  // namespace detail
 
 /// Keeps the parts' tapes and what lies between the parts.
-template <Scalar S, Index Model, Index Heads, Index KvHeads, Index HeadDim, MultiHeadOptions Options, class Default>
-struct Training<MultiHeadAttention<S, Model, Heads, KvHeads, HeadDim, Options, Default>> {
-  using L = MultiHeadAttention<S, Model, Heads, KvHeads, HeadDim, Options, Default>;
+template <Scalar S, Index Model, Index Heads, Index KvHeads, Index HeadDim, MultiHeadOptions Options, class Default,
+          class Stored>
+struct Training<MultiHeadAttention<S, Model, Heads, KvHeads, HeadDim, Options, Default, Stored>> {
+  using L = MultiHeadAttention<S, Model, Heads, KvHeads, HeadDim, Options, Default, Stored>;
   using State = typename L::State;
   using Inner = typename detail::TrainingOfChain<typename L::Parts>::type;
   using Tape = typename Inner::Tape;
