@@ -40,10 +40,8 @@ void add_size() {
     add_layer<Lstm<float, 1, Hidden>, Half, Fast>(lstm, ", Half Fast");
     add_layer<Lstm<float, 1, Hidden>, BFloat16, Fast>(lstm, ", BFloat16 Fast");
   }
-  if constexpr (Hidden <= 64) {
-    add_layer<Gru<float, 1, Hidden>>(gru);
-    add_layer<Gru<float, 1, Hidden>, float, Fast>(gru, ", Fast");
-  }
+  add_layer<Gru<float, 1, Hidden>>(gru);
+  add_layer<Gru<float, 1, Hidden>, float, Fast>(gru, ", Fast");
 }
 
 }  // namespace
