@@ -25,12 +25,28 @@ Cost cost(double products, Index width) {
           .state = 4 * units};
 }
 
+/// As a library of tensors would: a sequence moved by each tap's distance times that tap, added up; then SiLU.
+void add_tensor_at_a_time(const auto& conv, Index time) {
+  conv.beside("tensor at a time", time, [=](const Sequences& x, Sequences& y) {
+    const auto& layer = conv.layer();
+    const Index last = layer.width() - 1;
+    for (Index t = 0; t < time; ++t) std::copy_n(layer.bias.data(), x.extent(2), &y(0, t, 0));
+    for (Index k = 0; k <= last; ++k) {
+      for (Index t = last - k; t < time; ++t) {
+        for (Index d = 0; d < x.extent(2); ++d) y(0, t, d) += layer.weight(d, k) * x(0, t - last + k, d);
+      }
+    }
+    for (float& value : y) value /= 1 + std::exp(-value);
+  });
+}
+
 }  // namespace
 
 void bench::add_benchmarks() {
   subject({"min_gru", {256, 256}, cost(2, 256)}, fresh<MinGru<float, Dynamic, Dynamic>>(256, 256)).all();
   subject({"min_lstm", {256, 256}, cost(3, 256)}, fresh<MinLstm<float, Dynamic, Dynamic>>(256, 256)).all();
-  subject({"causal_conv1d", {512, 4}, {.flops = 8 * 512, .weights = 16 * 512, .state = 12 * 512}},
-          fresh<CausalConv1d<float, Dynamic, Dynamic>>(512, 4))
-      .all();
+  const auto conv = subject({"causal_conv1d", {512, 4}, {.flops = 8 * 512, .weights = 16 * 512, .state = 12 * 512}},
+                            fresh<CausalConv1d<float, Dynamic, Dynamic>>(512, 4));
+  conv.all();
+  if (!quick) add_tensor_at_a_time(conv, 2048);
 }

@@ -11,57 +11,27 @@
 #include <stepscan/layers/scalar_gated_attention.hpp>
 #include <stepscan/ops/delta_rule_backward.hpp>
 
+#include "matrix_states.hpp"
 #include "subject.hpp"
 
 /// Layers that scan a decaying state, in each form over time, on one thread and two, one token at a time, and their
-/// training; and GLA as a framework runs it token by token, whole tensors at a time.
+/// training; and four of them as a framework runs them token by token, whole tensors at a time.
 ///
 /// The counted floor takes 4.5 operations a number of the state and token, those of groups of four tokens, 6 for the
 /// delta rules, at the rate of a matrix product.
-/// Floors, in vector operations a number of the state and token on registers of 8 at two a cycle: 3 token after token, 2
-/// 1/4 in groups of four, 3 in the delta rule's pairs (4 token after token); 3.6 GHz. Beside them decays of 0.3 ns each.
+/// Floors, in vector operations a number of the state and token on registers of 8 at two a cycle: 3 token after token,
+/// 2 1/4 in groups of four, 3 in the delta rule's pairs (4 token after token); 3.6 GHz. Beside them decays of 0.3 ns
+/// each.
 ///   GLA 2048 x 4 heads of 64: 1.28 ms and 0.16 of exponentials; reached 2.04, 70 %
 ///   GLA 4096 x 8 of 128: 20.5 and 1.3 ms; 29 to 30, three quarters
 ///   delta rule, the same: 1.75 ms, reached 2.44, 72 %; 28 ms, reached 39.4, 71 %
-///   Mamba-2 2048 x 24 of 16 x 64: 2.6 ms, and 25 MB in and out 1.1 ms; reached 4.5: a state this small is past in 50 ns,
-///   and decays, rows and outputs of a token and head take as long
+///   Mamba-2 2048 x 24 of 16 x 64: 2.6 ms, and 25 MB in and out 1.1 ms; reached 4.5: a state this small is past in 50
+///   ns, and decays, rows and outputs of a token and head take as long
 /// Rows of inputs, which lie heads apart, are asked for a run ahead (kernels/rows_ahead.hpp); with them near, the
 /// state's tiles run at nine tenths of their floor, and decays, groups and outputs of a token take the rest.
 namespace {
 
 using namespace bench;
-
-/// S = exp(g) * S; U = k v^T; S = S + U; y = sum(q * S), each over all heads before the next.
-void add_tensor_at_a_time(Index time, Index heads, Index keys, Index values) {
-  const Index size = heads * keys * values;
-  add(name_of("tensor at a time:gated_linear_attention", "own", "scan", {1, time, heads, keys, values}, 1), 1,
-      static_cast<double>(time), 5.0 * static_cast<double>(size * time), [=] {
-        Tensor<float, Dynamic, Dynamic> x(time, heads * (3 * keys + values)), y(time, heads * values);
-        fill_uniform(x, 1);
-        for (Index t = 0; t < time; ++t) {
-          for (Index i = heads * (2 * keys + values); i < x.extent(1); ++i) x(t, i) = -0.1F * std::abs(x(t, i));
-        }
-        Tensor<float, Dynamic> state(size), update(size);
-        return [=]() mutable {
-          for (Index t = 0; t < time; ++t) {
-            const float *q = &x(t, 0), *k = q + heads * keys, *v = k + heads * keys, *g = v + heads * values;
-            for (Index r = 0; r < heads * keys; ++r) {
-              const float decay = std::exp(g[r]);
-              for (Index j = 0; j < values; ++j) state[r * values + j] *= decay;
-            }
-            for (Index r = 0; r < heads * keys; ++r) {
-              for (Index j = 0; j < values; ++j) update[r * values + j] = k[r] * v[r / keys * values + j];
-            }
-            for (Index i = 0; i < size; ++i) state[i] += update[i];
-            std::fill_n(&y(t, 0), heads * values, 0.0F);
-            for (Index r = 0; r < heads * keys; ++r) {
-              for (Index j = 0; j < values; ++j) y(t, r / keys * values + j) += q[r] * state[r * values + j];
-            }
-          }
-          benchmark::DoNotOptimize(y.data());
-        };
-      });
-}
 
 /// Layers of `heads` states of [keys, values] numbers.
 struct Heads {
@@ -85,6 +55,10 @@ struct Heads {
   [[nodiscard]] auto retention() const {
     return of<RetentionScan<float, Dynamic, Dynamic, Dynamic>>("retention", 4.5, 0, {});
   }
+  [[nodiscard]] auto scalar_gated_attention() const {
+    return of<ScalarGatedAttentionScan<float, Dynamic, Dynamic, Dynamic>>(
+        "scalar_gated_attention", 4.5, static_cast<double>(heads), {{behind_values()}});
+  }
   [[nodiscard]] auto delta_rule() const {
     return of<DeltaRuleScan<float, Dynamic, Dynamic, Dynamic>>("delta_rule", 6, 0, {{behind_values(), 0.9F}});
   }
@@ -98,6 +72,37 @@ void add_tables(const auto& subject, Index time) {
   subject.step();
 }
 
+/// Retention, scalar gates, GLA and the delta rule by operations on the states of all heads.
+void add_tensor_at_a_time(const Heads& sizes, Index time) {
+  const auto beside = [=](const auto& subject, auto token) {
+    subject.beside("tensor at a time", time, [=](const Sequences& x, Sequences& y) {
+      MatrixStates states(sizes.heads, sizes.keys, sizes.values);
+      for (Index t = 0; t < time; ++t) {
+        const float *q = &x(0, t, 0), *k = q + sizes.heads * sizes.keys, *v = k + sizes.heads * sizes.keys;
+        token(states, q, k, v, q + sizes.behind_values(), &y(0, t, 0));
+      }
+    });
+  };
+  const float scale = sizes.retention().layer().scale;
+  const auto decaying = [=](Index decays) {
+    return [=](MatrixStates& states, const float* q, const float* k, const float* v, const float* gates, float* y) {
+      states.decay(gates, decays);
+      states.add(k, v);
+      states.read(q, scale, y);
+    };
+  };
+  beside(sizes.retention(), [=, fixed = sizes.retention().layer().log_decay, token = decaying(sizes.heads)](
+                                MatrixStates& states, const float* q, const float* k, const float* v, const float*,
+                                float* y) { token(states, q, k, v, fixed.data(), y); });
+  beside(sizes.scalar_gated_attention(), decaying(sizes.heads));
+  beside(sizes.gated_linear_attention(), decaying(sizes.heads * sizes.keys));
+  beside(sizes.delta_rule(),
+         [=](MatrixStates& states, const float* q, const float* k, const float* v, const float* beta, float* y) {
+           states.correct(states.unit_length(k).data(), v, beta);
+           states.read(states.unit_length(q).data(), scale, y);
+         });
+}
+
 }  // namespace
 
 void bench::add_benchmarks() {
@@ -106,9 +111,7 @@ void bench::add_benchmarks() {
   const double heads = static_cast<double>(typical.heads);
   typical.of<LinearAttentionScan<float, Dynamic, Dynamic, Dynamic>>("linear_attention", 4.5, 0, {}).all();
   typical.retention().all();
-  typical
-      .of<ScalarGatedAttentionScan<float, Dynamic, Dynamic, Dynamic>>("scalar_gated_attention", 4.5, heads, {{gates}})
-      .all();
+  typical.scalar_gated_attention().all();
   typical.gated_linear_attention().all();
   typical.of<MlstmScan<float, Dynamic, Dynamic, Dynamic>>("mlstm", 4.5, 3 * heads, {{gates}}).all();
   typical.delta_rule().all();
@@ -126,5 +129,5 @@ void bench::add_benchmarks() {
   add_tables(large.gated_linear_attention(), 4096);
   add_tables(large.retention(), 4096);
   add_tables(large.delta_rule(), 4096);
-  add_tensor_at_a_time(2048, 4, 64, 64);
+  add_tensor_at_a_time(typical, 2048);
 }

@@ -43,44 +43,41 @@ auto block_of(Index width) {
 /// As a library of tensors would: step sizes, decays and inputs of the whole sequence, then the recurrence, then the
 /// outputs, each a loop over memory.
 void add_tensor_at_a_time(Index time, Index features, Index states) {
-  add(name_of("tensor at a time:selective_scan", "own", "scan", {1, time, features, states}, 1), 1,
-      static_cast<double>(time), cost(features, states).flops * static_cast<double>(time), [=] {
-        const Scan layer = fresh<Scan>(features, states);
-        Sequences x(1, time, layer.input_size()), y(1, time, features);
-        fill_uniform(x, 1);
-        const std::size_t size = static_cast<std::size_t>(time * features * states);
-        return [=, decay = std::vector<float>(size), input = std::vector<float>(size)]() mutable {
-          const auto in = layer.shape().slice(SequenceView<const float>(x));
-          Sequences dt(1, time, features);
-          for (Index t = 0; t < time; ++t) {
-            for (Index d = 0; d < features; ++d)
-              dt(0, t, d) = std::log1p(std::exp(in.delta.token(0, t)[d] + layer.delta_bias[d]));
-          }
-          const auto for_all = [&](const auto& f) {
-            for (Index t = 0; t < time; ++t) {
-              for (Index d = 0; d < features; ++d) {
-                const Index at = (t * features + d) * states;
-                for (Index n = 0; n < states; ++n) f(t, d, n, static_cast<std::size_t>(at + n));
-              }
-            }
-          };
-          for_all(
-              [&](Index t, Index d, Index n, std::size_t at) { decay[at] = std::exp(dt(0, t, d) * layer.A(d, n)); });
-          for_all([&](Index t, Index d, Index n, std::size_t at) {
-            input[at] = dt(0, t, d) * in.u.token(0, t)[d] * in.B.token(0, t)[n];
-          });
-          const auto row = static_cast<std::size_t>(features * states);
-          for (std::size_t at = row; at < size; ++at) input[at] += decay[at] * input[at - row];
-          y.fill(0);
-          for_all([&](Index t, Index d, Index n, std::size_t at) { y(0, t, d) += input[at] * in.C.token(0, t)[n]; });
+  const auto subject = scan_of(features, states);
+  const std::size_t size = static_cast<std::size_t>(time * features * states);
+  subject.beside(
+      "tensor at a time", time,
+      [=, decay = std::vector<float>(size), input = std::vector<float>(size)](const Sequences& x,
+                                                                              Sequences& y) mutable {
+        const Scan& layer = subject.layer();
+        const auto in = layer.shape().slice(SequenceView<const float>(x));
+        Sequences dt(1, time, features);
+        for (Index t = 0; t < time; ++t) {
+          for (Index d = 0; d < features; ++d)
+            dt(0, t, d) = std::log1p(std::exp(in.delta.token(0, t)[d] + layer.delta_bias[d]));
+        }
+        const auto for_all = [&](const auto& f) {
           for (Index t = 0; t < time; ++t) {
             for (Index d = 0; d < features; ++d) {
-              const float z = in.z.token(0, t)[d];
-              y(0, t, d) = (y(0, t, d) + layer.D[d] * in.u.token(0, t)[d]) * z / (1 + std::exp(-z));
+              const Index at = (t * features + d) * states;
+              for (Index n = 0; n < states; ++n) f(t, d, n, static_cast<std::size_t>(at + n));
             }
           }
-          benchmark::DoNotOptimize(y.data());
         };
+        for_all([&](Index t, Index d, Index n, std::size_t at) { decay[at] = std::exp(dt(0, t, d) * layer.A(d, n)); });
+        for_all([&](Index t, Index d, Index n, std::size_t at) {
+          input[at] = dt(0, t, d) * in.u.token(0, t)[d] * in.B.token(0, t)[n];
+        });
+        const auto row = static_cast<std::size_t>(features * states);
+        for (std::size_t at = row; at < size; ++at) input[at] += decay[at] * input[at - row];
+        y.fill(0);
+        for_all([&](Index t, Index d, Index n, std::size_t at) { y(0, t, d) += input[at] * in.C.token(0, t)[n]; });
+        for (Index t = 0; t < time; ++t) {
+          for (Index d = 0; d < features; ++d) {
+            const float z = in.z.token(0, t)[d];
+            y(0, t, d) = (y(0, t, d) + layer.D[d] * in.u.token(0, t)[d]) * z / (1 + std::exp(-z));
+          }
+        }
       });
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 
 #include "support.hpp"
 
@@ -12,12 +13,11 @@ namespace bench {
 struct Cost {
   double flops = 0;
   double exps = 0;
-  double weights = 0;  ///< bytes of weights that a step reads
-  double recurrent =
-      0;             ///< of these, what a scan reads again for every token: one token's product cannot wait for more
-  double state = 0;  ///< bytes of one member's state, which a step reads; it writes them beside
+  double weights = 0;    ///< bytes of weights that a step reads
+  double recurrent = 0;  ///< of these, what a scan reads for every token anew: a product that waits for the last output
+  double state = 0;      ///< bytes of one member's state, which a step reads; it writes them beside
   double pair_flops = 0;  ///< for every pair of a token and one that it attends to
-  double pair_exps = 0;
+  double pair_exps = 0;   ///< likewise
 };
 
 /// Input features from `first` on are gates, scale |value|: log decays in [-0.1, 0], or what else.
@@ -67,6 +67,28 @@ class Subject {
   template <class Form = OwnForm>
   void scan_from_parameters(Index batch, Index time, int threads) const {
     scan_by<Form>(*this, layer_, traits_.name + ", parameters", batch, time, threads);
+  }
+
+  /// A whole sequence by `run(x, y)`, another `way` to compute the same, which is held to the layer's result first.
+  template <class Run>
+  void beside(const std::string& way, Index time, const Run& run) const {
+    add(name(way + ":" + traits_.name, "own", "scan", 1, time, 1), 1, scan_work(1, time), [=, *this] {
+      const Sequences x = inputs(1, time);
+      Sequences y(1, layer_->output_time(time), layer_->output_size()), expected(y.shape());
+      auto state = layer_->initial_state(1);
+      layer_->scan(state, x, expected);
+      auto compute = run;
+      compute(x, y);
+      for (Index i = 0; i < y.size(); ++i) {
+        if (!(std::abs(y[i] - expected[i]) <= 1e-3F * (1 + std::abs(expected[i])))) {
+          throw std::runtime_error(traits_.name + " " + way + " is not what the layer computes");
+        }
+      }
+      return [x, y, compute]() mutable {
+        compute(x, y);
+        benchmark::DoNotOptimize(y.data());
+      };
+    });
   }
 
   /// In every form the layer has, on one thread and two; Newton's iteration only if `newton`.

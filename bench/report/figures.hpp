@@ -40,8 +40,7 @@ namespace svg = stepscan::detail;
   const auto add = [&](const std::string& name, const Times& times, int colour, bool dashed) {
     Curve curve{name, {}, {}, dashed, colour};
     for (const auto& [time, seconds] : times) {
-      curve.x.push_back(static_cast<double>(time));
-      curve.y.push_back(1e9 * seconds / curves.tokens(time));
+      curve.add(static_cast<double>(time), 1e9 * seconds / curves.tokens(time));
     }
     plot.curves.push_back(std::move(curve));
   };
@@ -83,8 +82,7 @@ namespace svg = stepscan::detail;
     for (const auto& [time, seconds] : fastest(two->second)) {
       const auto alone = one.find(time);
       if (alone == one.end()) continue;
-      curve.x.push_back(static_cast<double>(time));
-      curve.y.push_back(alone->second / seconds);
+      curve.add(static_cast<double>(time), alone->second / seconds);
     }
     drawn.push_back(std::move(curve));
   }

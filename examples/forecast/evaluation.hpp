@@ -40,8 +40,7 @@ void test_forecaster(const Series& series, const Settings& settings, Forecast&& 
   stepscan::Tensor<float, Dynamic, Dynamic, Dynamic> y(1, settings.horizon, series.channels());
   forecast(series.windows(row - settings.lookback, 1, settings.lookback), Forecasts(y));
   for (Index t = 0; t < settings.horizon; ++t) {
-    result.forecast.x.push_back(static_cast<double>(t));
-    result.forecast.y.push_back(static_cast<double>(y(0, t, channel)));
+    result.forecast.add(static_cast<double>(t), static_cast<double>(y(0, t, channel)));
   }
 }
 

@@ -1,14 +1,13 @@
 #pragma once
 
-#include <memory>
 #include <stepscan/layers/dropout.hpp>
 #include <stepscan/models/forecaster_backward.hpp>
 #include <stepscan/train/data_parallel.hpp>
 #include <stepscan/train/optimizers.hpp>
 #include <stepscan/train/schedules.hpp>
-#include <stepscan/train/trainer.hpp>
+#include <stepscan/train/sequence_gradient.hpp>
 
-#include "../support/seconds.hpp"
+#include "../support/training_run.hpp"
 #include "evaluation.hpp"
 
 namespace examples {
@@ -33,32 +32,6 @@ struct Windows {
   static void copy(const stepscan::SequenceView<const float>& window, Sequences& to, Index b) {
     std::copy_n(window.data, window.time * window.features, &to(b, 0, 0));
   }
-};
-
-/// The gradient of the squared error of forecasts, with the memory that it needs.
-template <class Model>
-class ForecastGradient {
- public:
-  stepscan::LossSum operator()(const Model& model, typename Model::State state,
-                               const stepscan::SequenceView<const float>& x,
-                               const stepscan::SequenceView<const float>& truth, Model& gradient) {
-    const auto y = like(truth, y_), dy = like(truth, dy_), dx = like(x, dx_);
-    const auto dstate_end = stepscan::zeros_like(state);
-    auto dstate_start = dstate_end;
-    model.forward(state, x, y, tape_);
-    const stepscan::LossSum sum = stepscan::Mse<float>{}.sum(y, truth, dy);
-    model.backward(tape_, dy, dstate_end, gradient, dx, dstate_start);
-    return sum;
-  }
-
- private:
-  using Memory = stepscan::Tensor<float, Dynamic>;
-  static Forecasts like(const stepscan::SequenceView<const float>& view, Memory& memory) {
-    return {stepscan::room_in(memory, view.batch * view.time * view.features), view.batch, view.time, view.features};
-  }
-
-  stepscan::Tape<Model> tape_;
-  Memory y_, dy_, dx_;
 };
 
 /// Trains a Forecaster around the encoder until validation gets no better, and tests it as it was when validation was
@@ -96,29 +69,23 @@ Result train_forecaster(const std::string& name, Encoder encoder, Index patch, c
     return errors_of(series, series.validation(), every, settings, forecast_by(trained)).squared;
   };
   trainer.on_best = [&](const stepscan::TrainingProgress&) { best = model; };
-  std::function<void(const stepscan::TrainingRecord&)> log;
-  if (!settings.folder.empty()) {
-    log = stepscan::TrainingLog(settings.folder + "/" + name + "-" + std::to_string(settings.horizon) + ".csv");
-  }
+  const auto log = log_in(settings.folder, name + "-" + std::to_string(settings.horizon));
   trainer.log = [&](const stepscan::TrainingRecord& record) {
-    if (log) log(record);
-    if (std::isnan(record.metric)) return;
-    result.curve.x.push_back(static_cast<double>(record.update));
-    result.curve.y.push_back(record.metric);
+    log(record);
+    if (!std::isnan(record.metric)) result.curve.add(static_cast<double>(record.update), record.metric);
   };
 
-  stepscan::DataParallel<Model, ForecastGradient<Model>> parallel((settings.batch + 3) / 4);
-  const auto end = trainer.run([&](std::int64_t number, Model& gradient) {
+  stepscan::DataParallel<Model, stepscan::SequenceGradient<Model>> parallel((settings.batch + 3) / 4);
+  run_to_end(trainer, name, [&](std::int64_t number, Model& gradient) {
     const Windows windows(series, settings, static_cast<std::uint64_t>(number));
     const stepscan::SequenceView<const float> past(windows.past), future(windows.future);
-    return parallel(settings.batch, gradient, [&](stepscan::Shard shard, Model& part, auto& add_gradient) {
+    return parallel(settings.batch, gradient, [&](stepscan::Shard shard, Model& part, auto& gradient_of) {
       auto state = model.initial_state(shard.count);
       stepscan::start_dropout(state, settings.seed, static_cast<std::uint64_t>(number), model.members(shard.first));
-      return add_gradient(model, std::move(state), past.members(shard.first, shard.count),
-                          future.members(shard.first, shard.count), part);
+      return gradient_of(model, state, past.members(shard.first, shard.count), future.members(shard.first, shard.count),
+                         stepscan::Mse<float>{}, part);
     });
   });
-  if (end == stepscan::TrainingEnd::diverged) stepscan::fail<stepscan::Error>(name + ": the loss became infinite");
   result.seconds = seconds_since(start);
   result.updates = trainer.progress.best_update;
   result.validation = trainer.progress.best_metric;

@@ -2,21 +2,19 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <numbers>
 #include <stepscan/layers/dropout_backward.hpp>
 #include <stepscan/layers/swiglu_backward.hpp>
 #include <stepscan/models/generate.hpp>
 #include <stepscan/models/repeat.hpp>
 #include <stepscan/models/transformer.hpp>
-#include <stepscan/train/checkpoint_folder.hpp>
 #include <stepscan/train/data_parallel.hpp>
 #include <stepscan/train/optimizers.hpp>
 #include <stepscan/train/schedules.hpp>
 #include <stepscan/train/token_gradient.hpp>
-#include <stepscan/train/trainer.hpp>
 
-#include "../support/seconds.hpp"
+#include "../support/run_folder.hpp"
+#include "../support/training_run.hpp"
 #include "language_model.hpp"
 
 namespace examples {
@@ -94,17 +92,6 @@ std::string generate_text(const Model& model, const Text& text, const Settings& 
   return sample;
 }
 
-/// As many updates as fill a time, by that of a few gradients.
-template <class Model, class AddGradient>
-std::int64_t updates_within(double seconds, const Model& model, AddGradient& add_gradient) {
-  constexpr int trials = 3;
-  Model gradient = stepscan::zeros_like(model);
-  static_cast<void>(add_gradient(0, gradient));
-  const double start = processor_seconds();
-  for (int i = 0; i < trials; ++i) static_cast<void>(add_gradient(i, gradient));
-  return std::max<std::int64_t>(static_cast<std::int64_t>(seconds * trials / (processor_seconds() - start)), 1);
-}
-
 /// What is left to say of a model that is trained.
 template <class Model>
 void measure(const Model& model, const Text& text, const Settings& settings, Result& result) {
@@ -115,30 +102,44 @@ void measure(const Model& model, const Text& text, const Settings& settings, Res
   result.generated_rate = static_cast<double>(settings.generated) / (processor_seconds() - start);
 }
 
+/// Gradients of batches of windows, a pure function of seed and number.
+template <class Model>
+class WindowGradients {
+ public:
+  WindowGradients(const Text& text, const Settings& settings)
+      : text_(text), settings_(settings), parallel_((settings.batch + 1) / 2) {}
+
+  /// Adds the gradient of the summed loss of batch `number`.
+  stepscan::LossSum operator()(const Model& model, std::int64_t number, Model& gradient) {
+    const Windows windows = random_windows(text_, settings_, number);
+    const stepscan::TokenIds ids(windows.ids);
+    const stepscan::ClassTargets targets(windows.targets);
+    return parallel_(settings_.batch, gradient, [&](stepscan::Shard shard, Model& part, auto& tokens) {
+      auto state = model.initial_state(shard.count);
+      stepscan::start_dropout(state, settings_.seed, static_cast<std::uint64_t>(number), shard.first);
+      return tokens(model, state, ids.members(shard.first, shard.count), targets.middle_rows(shard.first, shard.count),
+                    stepscan::CrossEntropy<float>{}, part);
+    });
+  }
+
+ private:
+  const Text& text_;
+  const Settings& settings_;
+  stepscan::DataParallel<Model, stepscan::TokenGradient<Model>> parallel_;
+};
+
 /// Trains a model and measures it. A run in a folder goes on from its last checkpoint.
 template <class Blocks>
 Result train_model(const std::string& name, Blocks blocks, const Text& text, const Settings& settings) {
   using Model = stepscan::LanguageModel<float, Dynamic, Dynamic, Blocks>;
-  using Gradients = stepscan::DataParallel<Model, stepscan::TokenGradient<Model>>;
+  using stepscan::Kept;
   const Index width = blocks.input_size();
   Model model(text.vocabulary(), std::move(blocks), Norm(width));
-  stepscan::Random random(settings.seed);
-  model.initialize(random);
-
-  Gradients parallel((settings.batch + 1) / 2);
-  const auto add_gradient = [&](std::int64_t number, Model& gradient) {
-    const Windows windows = random_windows(text, settings, number);
-    const stepscan::TokenIds ids(windows.ids);
-    const stepscan::ClassTargets targets(windows.targets);
-    return parallel(settings.batch, gradient, [&](stepscan::Shard shard, Model& part, auto& tokens) {
-      auto state = model.initial_state(shard.count);
-      stepscan::start_dropout(state, settings.seed, static_cast<std::uint64_t>(number), shard.first);
-      return tokens(model, state, ids.members(shard.first, shard.count), targets.middle_rows(shard.first, shard.count),
-                    stepscan::CrossEntropy<float>{}, part);
-    });
-  };
+  stepscan::initialize(model, settings.seed);
+  WindowGradients<Model> gradients(text, settings);
+  const auto add_gradient = [&](std::int64_t number, Model& gradient) { return gradients(model, number, gradient); };
   const std::int64_t updates =
-      settings.updates > 0 ? settings.updates : updates_within(settings.seconds, model, add_gradient);
+      settings.updates > 0 ? settings.updates : updates_within(settings.seconds, model, 3, add_gradient);
 
   stepscan::AdamW<Model> optimizer(model, {.beta2 = 0.99, .weight_decay = settings.weight_decay});
   const std::int64_t warm_up = std::min<std::int64_t>(updates / 10 + 1, 100);
@@ -159,40 +160,23 @@ Result train_model(const std::string& name, Blocks blocks, const Text& text, con
 
   Result result;
   result.curve.name = name;
-  const auto parts = [&](auto&& action) {
-    return action(stepscan::Kept{"model", model}, stepscan::Kept{"optimizer", optimizer},
-                  stepscan::Kept{"run", trainer.progress}, stepscan::Kept{"seconds", result.curve.x},
-                  stepscan::Kept{"bits", result.curve.y});
-  };
-  std::unique_ptr<stepscan::CheckpointFolder> folder;
-  std::function<void(const stepscan::TrainingRecord&)> log;
-  if (!settings.folder.empty()) {
-    folder = std::make_unique<stepscan::CheckpointFolder>(settings.folder + "/" + name);
-    static_cast<void>(parts([&](const auto&... kept) { return folder->load_latest(kept...); }));
-    log = stepscan::TrainingLog(settings.folder + "/" + name + ".csv", stepscan::LogFormat::csv,
-                                trainer.progress.updates);
-  }
-  const double before = result.curve.x.empty() ? 0 : result.curve.x.back();
+  const RunFolder folder(settings.folder.empty() ? "" : settings.folder + "/" + name, Kept{"model", model},
+                         Kept{"optimizer", optimizer}, Kept{"run", trainer.progress}, Kept{"seconds", result.curve.x},
+                         Kept{"bits", result.curve.y});
   const std::int64_t first = trainer.progress.updates;
+  const double before = result.curve.x.empty() ? 0 : result.curve.x.back();
   double seconds = 0;
-  trainer.log = [&](stepscan::TrainingRecord record) {
+  trainer.log = [&, log = log_in(settings.folder, name, first)](stepscan::TrainingRecord record) {
     record.seconds = seconds = processor_seconds() - start;
-    if (log) log(record);
+    log(record);
     const double bits = record.loss / std::numbers::ln2;
     result.training_bits = result.training_bits == 0 ? bits : 0.9 * result.training_bits + 0.1 * bits;
-    if (std::isnan(record.metric)) return;
-    result.curve.x.push_back(before + seconds);
-    result.curve.y.push_back(record.metric);
+    if (!std::isnan(record.metric)) result.curve.add(before + seconds, record.metric);
   };
   trainer.after_update = [&](const stepscan::TrainingProgress& progress) {
-    constexpr std::int64_t every = 200;
-    if (!folder || (progress.updates % every != 0 && progress.updates != updates)) return;
-    parts([&](const auto&... kept) { folder->save(progress.updates, kept...); });
+    folder.save_every(200, progress.updates, updates);
   };
-  if (trainer.run(add_gradient) == stepscan::TrainingEnd::diverged) {
-    stepscan::fail<stepscan::Error>(name + ": the loss became infinite at update " +
-                                    std::to_string(trainer.progress.updates + 1));
-  }
+  run_to_end(trainer, name, add_gradient);
 
   const auto trained = static_cast<double>((trainer.progress.updates - first) * settings.batch * settings.time);
   result.trained_rate = seconds > 0 ? trained / seconds : 0;

@@ -11,6 +11,7 @@
 #include <stepscan/core/random.hpp>
 
 #include "../support/arguments.hpp"
+#include "../support/training_run.hpp"
 
 namespace examples {
 
@@ -63,7 +64,7 @@ void run(Arguments arguments) {
   settings.time = arguments.number("--time", quick ? 16 : 40, 8, 1 << 14);
   settings.updates = arguments.number("--updates", quick ? 1000 : 5000, 1, 1 << 24);
   settings.growing = quick ? 300 : 1000;
-  settings.seed = static_cast<std::uint64_t>(arguments.number("--seed", 1, 0, 1 << 30));
+  settings.seed = arguments.seed();
   static_cast<void>(arguments.words(0));
 
   std::vector<Entry> entries;
@@ -72,7 +73,7 @@ void run(Arguments arguments) {
   }
   std::printf("accuracy on sequences of %td tokens, as trained on, and of %td; chance is 0.500\n\n", settings.time,
               4 * settings.time);
-  std::string failures;
+  Failures failures;
   for (const Task task : {Task::parity, Task::match}) {
     settings.task = task;
     std::printf("%-24s%12s%10s%9s%10s%10s%10s\n", task == Task::parity ? "parity" : "delayed match to sample",
@@ -87,11 +88,11 @@ void run(Arguments arguments) {
       const bool as_expected = entry.has_negative_feedback
                                    ? result.loss < solved_loss
                                    : task == Task::match || result.longer_accuracy < unsolved_accuracy;
-      if (!as_expected) failures += (failures.empty() ? "" : ", ") + entry.name;
+      failures.add_unless(as_expected, entry.name);
     }
     std::printf("\n");
   }
-  if (quick && !failures.empty()) stepscan::fail<stepscan::Error>("training did not end as it should for " + failures);
+  if (quick) failures.report("training did not end as it should for ");
 }
 
 }  // namespace

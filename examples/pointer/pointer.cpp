@@ -29,7 +29,7 @@ constexpr const char* usage =
     "  --seed N         of random points and fresh parameters (default 1)\n"
     "  --train          learns from random points, from fresh parameters on unless there are --weights\n"
     "  --quick          a small network, a few updates; fails unless its loss has fallen\n"
-    "  --minutes N      of training (default 50)\n"
+    "  --minutes N      of one core to train (default 50)\n"
     "  --updates N      of the parameters, in place of a time: the same on every machine\n"
     "  --least N        points of a set (default 5)\n"
     "  --most N         points of a set (default: hulls 50, tours 20, triangles 5; quick 8)\n"
@@ -85,7 +85,7 @@ void run(Arguments arguments) {
               beams = arguments.number("--beams", 1, 1, 1000), views = arguments.number("--views", 1, 1, 1000),
               drawn = arguments.number("--draw", 4, 1, 1000);
   TrainingSettings settings = settings_of(arguments, task, quick);
-  settings.seed = static_cast<std::uint64_t>(arguments.number("--seed", 1, 0, 1 << 30));
+  settings.seed = arguments.seed();
   static_cast<void>(arguments.words(0));
   if (trains) {
     teach(weights.empty() ? make_network(task, hidden, settings.seed) : load_network(task, weights), settings, quick);

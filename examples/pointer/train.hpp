@@ -1,14 +1,12 @@
 #pragma once
 
-#include <memory>
 #include <stepscan/models/pointer_network_backward.hpp>
-#include <stepscan/train/checkpoint_folder.hpp>
 #include <stepscan/train/data_parallel.hpp>
 #include <stepscan/train/optimizers.hpp>
 #include <stepscan/train/schedules.hpp>
-#include <stepscan/train/trainer.hpp>
 
-#include "../support/seconds.hpp"
+#include "../support/run_folder.hpp"
+#include "../support/training_run.hpp"
 #include "evaluation.hpp"
 #include "lessons.hpp"
 #include "solver.hpp"
@@ -25,7 +23,7 @@ struct TrainingSettings {
   Index shard = 32;   ///< of them that have equally many points
   double learning_rate = 1e-3;
   std::int64_t updates = 0;  ///< of the parameters; 0: as many as `seconds` are enough for
-  double seconds = 0;        ///< of training
+  double seconds = 0;        ///< of training, of one core
   std::uint64_t seed = 1;
   std::string folder;  ///< for the log and checkpoints; empty: none are written
 };
@@ -70,16 +68,6 @@ class LessonBatches {
     });
   }
 
-  /// How many updates take so many seconds, on average over sizes.
-  [[nodiscard]] std::int64_t updates_in(double seconds, const Network& network) {
-    constexpr int trials = 20;
-    Network gradient = stepscan::zeros_like(network);
-    static_cast<void>((*this)(network, 0, gradient));
-    const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < trials; ++i) static_cast<void>((*this)(network, i, gradient));
-    return std::max<std::int64_t>(static_cast<std::int64_t>(seconds * trials / seconds_since(start)), 1);
-  }
-
  private:
   TrainingSettings settings_;
   stepscan::DataParallel<Network, LessonGradient> parallel_;
@@ -94,7 +82,9 @@ struct TrainingResult {
 /// Trains the network. A run in a folder goes on from its last checkpoint.
 inline TrainingResult train(Network& network, const TrainingSettings& settings) {
   LessonBatches batches(settings);
-  const std::int64_t updates = settings.updates > 0 ? settings.updates : batches.updates_in(settings.seconds, network);
+  const auto add_gradient = [&](std::int64_t number, Network& gradient) { return batches(network, number, gradient); };
+  const std::int64_t updates =
+      settings.updates > 0 ? settings.updates : updates_within(settings.seconds, network, 20, add_gradient);
   stepscan::Adam<Network> optimizer(network, {});
   constexpr std::int64_t evaluations = 20;
   stepscan::Trainer trainer(network, optimizer,
@@ -114,20 +104,13 @@ inline TrainingResult train(Network& network, const TrainingSettings& settings) 
                      evaluate(settings.task, test, solve(settings.task, trained, test, 1, workspace).slots));
   };
 
-  std::unique_ptr<stepscan::CheckpointFolder> folder;
-  const auto parts = [&](auto&& action) {
-    return action(stepscan::Kept{"model", network}, stepscan::Kept{"optimizer", optimizer},
-                  stepscan::Kept{"run", trainer.progress});
-  };
-  std::function<void(const stepscan::TrainingRecord&)> log;
-  if (!settings.folder.empty()) {
-    folder = std::make_unique<stepscan::CheckpointFolder>(settings.folder);
-    static_cast<void>(parts([&](const auto&... kept) { return folder->load_latest(kept...); }));
-    log = stepscan::TrainingLog(settings.folder + "/log.csv", stepscan::LogFormat::csv, trainer.progress.updates);
-  }
+  const RunFolder folder(settings.folder, stepscan::Kept{"model", network}, stepscan::Kept{"optimizer", optimizer},
+                         stepscan::Kept{"run", trainer.progress});
   TrainingResult result;
-  trainer.log = [&](const stepscan::TrainingRecord& record) {
-    if (log) log(record);
+  const double start = processor_seconds();
+  trainer.log = [&, log = log_in(settings.folder, "log", trainer.progress.updates)](stepscan::TrainingRecord record) {
+    record.seconds = processor_seconds() - start;
+    log(record);
     result.loss = result.loss == 0 ? record.loss : 0.98 * result.loss + 0.02 * record.loss;
     if (std::isnan(record.metric)) return;
     result.shortfall = record.metric;
@@ -136,15 +119,9 @@ inline TrainingResult train(Network& network, const TrainingSettings& settings) 
     std::fflush(stdout);
   };
   trainer.after_update = [&](const stepscan::TrainingProgress& progress) {
-    constexpr std::int64_t every = 1000;
-    if (!folder || (progress.updates % every != 0 && progress.updates != updates)) return;
-    parts([&](const auto&... kept) { folder->save(progress.updates, kept...); });
+    folder.save_every(1000, progress.updates, updates);
   };
-  const auto add_gradient = [&](std::int64_t number, Network& gradient) { return batches(network, number, gradient); };
-  if (trainer.run(add_gradient) == stepscan::TrainingEnd::diverged) {
-    stepscan::fail<stepscan::Error>("the loss became infinite at update " +
-                                    std::to_string(trainer.progress.updates + 1));
-  }
+  run_to_end(trainer, name_of(settings.task), add_gradient);
   return result;
 }
 

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <numeric>
 #include <stepscan/layers/activation_backward.hpp>
 #include <stepscan/layers/gated_backward.hpp>
@@ -10,14 +9,14 @@
 #include <stepscan/layers/linear_backward.hpp>
 #include <stepscan/layers/norm_backward.hpp>
 #include <stepscan/layers/s4d_backward.hpp>
+#include <stepscan/models/classifier_backward.hpp>
 #include <stepscan/train/curve_plot.hpp>
 #include <stepscan/train/data_parallel.hpp>
-#include <stepscan/train/label_gradient.hpp>
 #include <stepscan/train/optimizers.hpp>
 #include <stepscan/train/schedules.hpp>
-#include <stepscan/train/trainer.hpp>
+#include <stepscan/train/sequence_gradient.hpp>
 
-#include "../support/seconds.hpp"
+#include "../support/training_run.hpp"
 #include "image_reader.hpp"
 
 namespace examples {
@@ -103,32 +102,25 @@ double train_reader(Model& model, const Images& images, const Images& others, co
     const Logits logits = read_images(prepare(trained), others.pixels, others.pixels.extent(1));
     return 1 - static_cast<double>(count_right(logits, others.labels)) / static_cast<double>(logits.extent(0));
   };
-  std::function<void(const stepscan::TrainingRecord&)> log;
-  if (!how.folder.empty()) {
-    std::filesystem::create_directories(how.folder);
-    log = stepscan::TrainingLog(how.folder + "/log.csv", stepscan::LogFormat::csv);
-  }
   stepscan::CurvePlot plot{"Images read pixel after pixel", "update", "", {{"loss"}, {"share of others told wrong"}}};
   double loss = 0, wrong = 1;
   const double start = processor_seconds();
-  trainer.log = [&](stepscan::TrainingRecord record) {
+  trainer.log = [&, log = log_in(how.folder, "log")](stepscan::TrainingRecord record) {
     record.seconds = processor_seconds() - start;
-    if (log) log(record);
+    log(record);
     loss += record.loss / static_cast<double>(batches.batches());
     if (std::isnan(record.metric)) return;
     wrong = record.metric;
-    plot.curves[0].x.push_back(static_cast<double>(record.update));
-    plot.curves[0].y.push_back(loss);
-    plot.curves[1].x.push_back(static_cast<double>(record.update));
-    plot.curves[1].y.push_back(wrong);
+    plot.curves[0].add(static_cast<double>(record.update), loss);
+    plot.curves[1].add(static_cast<double>(record.update), wrong);
     std::printf("run %td of %d: loss %.3f, %.1f %% of others right, %.2f minutes of one core\n",
                 static_cast<Index>(record.update / batches.batches()), how.epochs, loss, 100 * (1 - wrong),
                 record.seconds / 60);
     std::fflush(stdout);
     loss = 0;
   };
-  stepscan::DataParallel<Model, stepscan::LabelGradient<Model>> parallel(ShuffledImages::batch / 2);
-  const auto end = trainer.run([&](std::int64_t number, Model& gradient) {
+  stepscan::DataParallel<Model, stepscan::SequenceGradient<Model>> parallel(ShuffledImages::batch / 2);
+  run_to_end(trainer, "images", [&](std::int64_t number, Model& gradient) {
     batches.draw(number);
     const stepscan::SequenceView<const float> pixels = std::as_const(batches.pixels);
     const stepscan::ClassTargets labels(std::as_const(batches.labels));
@@ -137,7 +129,6 @@ double train_reader(Model& model, const Images& images, const Images& others, co
                          stepscan::CrossEntropy<float>{}, part);
     });
   });
-  if (end == stepscan::TrainingEnd::diverged) stepscan::fail<stepscan::Error>("training: the loss became infinite");
   if (!how.folder.empty()) plot.save(how.folder + "/curves.svg");
   return 1 - wrong;
 }

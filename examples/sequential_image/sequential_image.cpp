@@ -79,8 +79,7 @@ void show_kernel(const examples::ImageReader<examples::S4dBlock>& model, Index c
   if (svg.empty()) return;
   Curve curve;
   for (Index t = 0; t < length; ++t) {
-    curve.x.push_back(static_cast<double>(t));
-    curve.y.push_back(static_cast<double>(responses(channel, t)));
+    curve.add(static_cast<double>(t), static_cast<double>(responses(channel, t)));
   }
   CurvePlot{title, "pixel", "response", {curve}}.save(svg);
 }
@@ -130,7 +129,7 @@ void run(examples::Arguments arguments) {
   settings.how.folder = arguments.word("--folder", {});
   settings.how.epochs = arguments.number("--epochs", 10, 1, 1000);
   settings.how.shift = arguments.number("--shift", quick ? 0 : 1, 0, 8);
-  settings.how.seed = static_cast<std::uint64_t>(arguments.number("--seed", 1, 0, 1 << 30));
+  settings.how.seed = arguments.seed();
   const Index count = arguments.number("--count", train_images.empty() ? 16 : 1000, 1, 4096);
   const Index delay = arguments.number("--copy", 0, 0, 1 << 16);
   const int updates = arguments.number("--updates", 1000, 1, 1 << 24);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <charconv>
+#include <cstdint>
 #include <exception>
 #include <iostream>
 #include <span>
@@ -39,6 +40,9 @@ class Arguments {
     }
     return value;
   }
+
+  /// --seed N, 1 without.
+  std::uint64_t seed() { return static_cast<std::uint64_t>(number("--seed", 1, 0, 1 << 30)); }
 
   /// What is left once all options are taken. Throws ArgumentError when that is not `count` words.
   std::span<const std::string> words(std::size_t count) const {

@@ -110,7 +110,6 @@
 #include <stepscan/train/data_parallel.hpp>
 #include <stepscan/train/exponential_average.hpp>
 #include <stepscan/train/gradient_check.hpp>
-#include <stepscan/train/label_gradient.hpp>
 #include <stepscan/train/losses.hpp>
 #include <stepscan/train/optimizers.hpp>
 #include <stepscan/train/progress_bar.hpp>

@@ -3,6 +3,7 @@
 #include <limits>
 #include <stepscan/core/random.hpp>
 #include <stepscan/core/tensor.hpp>
+#include <stepscan/core/threads.hpp>
 #include <stepscan/kernels/gemm.hpp>
 #include <support/catch.hpp>
 
@@ -29,10 +30,11 @@ struct Sizes {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("products by Eigen add to strided views and touch nothing else", "[kernels][gemm]", float, double) {
+TEMPLATE_TEST_CASE("large products add to strided views and touch nothing else", "[kernels][gemm]", float, double) {
   using S = TestType;
-  const Sizes size = GENERATE(Sizes{1, 1, 1}, Sizes{5, 3, 7}, Sizes{1, 40, 9}, Sizes{33, 1, 20}, Sizes{40, 50, 60},
-                              Sizes{7, 8, 0}, Sizes{0, 4, 4}, Sizes{200, 190, 185});
+  const Sizes size =
+      GENERATE(Sizes{1, 1, 1}, Sizes{5, 3, 7}, Sizes{1, 40, 9}, Sizes{33, 1, 20}, Sizes{40, 50, 60}, Sizes{7, 8, 0},
+               Sizes{0, 4, 4}, Sizes{200, 190, 185}, Sizes{140, 300, 256}, Sizes{9, 1100, 300}, Sizes{40, 3, 50});
   const Strided<S> before(size.m, size.n, 1);
   Strided<S> c(size.m, size.n, 1);
   std::function<S(Index, Index)> left, right;
@@ -71,7 +73,7 @@ TEMPLATE_TEST_CASE("products by Eigen add to strided views and touch nothing els
   CHECK(worst <= 4 * std::numeric_limits<S>::epsilon() * static_cast<double>(size.k + 1));
 }
 
-TEST_CASE("a product by Eigen is the same on any number of threads", "[kernels][gemm]") {
+TEST_CASE("a large product is the same on any number of threads", "[kernels][gemm]") {
   const Strided<float> a(300, 280, 2), b(300, 260, 3);
   Strided<float> one(280, 260, 1), four(280, 260, 1);
   const int before = max_threads();

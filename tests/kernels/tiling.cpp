@@ -57,7 +57,7 @@ TEST_CASE("a single row accumulates whole panels that the registers hold", "[ker
 
 TEST_CASE("slices and chunks fit the caches they are meant for", "[kernels][tiling]") {
   const Machine machine{.l1_bytes = 32 * 1024, .l2_bytes = 512 * 1024};
-  CHECK(solve_panel_slice(64, machine) == 128);
+  CHECK(solve_panel_slice(64, machine) == 256);
   for (const Index bytes : {1, 64, 1000, 4096, 20000}) {
     const Index tokens = solve_hoisted_chunk(bytes, machine);
     CAPTURE(bytes, tokens);

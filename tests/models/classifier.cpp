@@ -3,7 +3,7 @@
 #include <stepscan/layers/conv1d_backward.hpp>
 #include <stepscan/models/bidirectional.hpp>
 #include <stepscan/models/classifier_backward.hpp>
-#include <stepscan/train/label_gradient.hpp>
+#include <stepscan/train/sequence_gradient.hpp>
 #include <support/catch.hpp>
 #include <support/sequences.hpp>
 
@@ -132,7 +132,7 @@ TEST_CASE("classifier: the gradient of a loss on labels, from call to call and f
         .sum(one_token(MatrixView<const double>(logits)), targets, one_token(MatrixView<double>(cotangents)))
         .sum;
   };
-  LabelGradient<Model> gradient_of;
+  SequenceGradient<Model> gradient_of;
   Model twice = zeros_like(model), once = twice;
   for (int i = 0; i < 2; ++i) {
     auto state = start;

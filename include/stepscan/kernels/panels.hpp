@@ -1,11 +1,13 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <stepscan/core/scalar.hpp>
 #include <stepscan/core/tensor.hpp>
 #include <stepscan/core/view.hpp>
 #include <stepscan/core/workspace.hpp>
 #include <stepscan/kernels/panel_format.hpp>
+#include <stepscan/kernels/transpose.hpp>
 #include <type_traits>
 #include <utility>
 
@@ -27,10 +29,18 @@ template <Scalar S>
 template <Scalar S, class Stored>
 void pack_rows(Stored* panels, Index cols, MatrixView<const S> source, Index at) {
   constexpr Index width = panel_rows<S>;
-  for (Index i = 0; i < source.rows; ++i) {
-    const Index row = at + i;
-    Stored* lane = panels + row / width * width * cols + PanelFormat<S, Stored>::position(row % width);
-    for (Index k = 0; k < cols; ++k) lane[k * width] = static_cast<Stored>(source(i, k));
+  for (Index i = 0, count = 0; i < source.rows; i += count) {
+    const Index lane = (at + i) % width;
+    count = std::min(width - lane, source.rows - i);
+    Stored* const panel = panels + (at + i - lane) * cols;
+    if constexpr (std::same_as<S, Stored>) {
+      transpose<S>(source.middle_rows(i, count), {panel + lane, cols, count, width});
+    } else {
+      for (Index j = 0; j < count; ++j) {
+        Stored* const to = panel + PanelFormat<S, Stored>::position(lane + j);
+        for (Index k = 0; k < cols; ++k) to[k * width] = static_cast<Stored>(source(i + j, k));
+      }
+    }
   }
 }
 
@@ -43,10 +53,16 @@ void pack_transposed(Stored* panels, Index cols, MatrixView<const S> source, Ind
     const Index lane = (at + i) % width;
     count = std::min(width - lane, source.cols - i);
     Stored* column = panels + (at + i - lane) * cols + first_col * width;
-    for (Index k = 0; k < source.rows; ++k, column += width) {
-      const S* from = source.row(k) + i;
-      for (Index j = 0; j < count; ++j)
-        column[PanelFormat<S, Stored>::position(lane + j)] = static_cast<Stored>(from[j]);
+    const auto copy = [&](auto n) {
+      for (Index k = 0; k < source.rows; ++k, column += width) {
+        const S* from = source.row(k) + i;
+        for (Index j = 0; j < n; ++j) column[PanelFormat<S, Stored>::position(lane + j)] = static_cast<Stored>(from[j]);
+      }
+    };
+    if (count == width) {
+      copy(std::integral_constant<Index, width>{});
+    } else {
+      copy(count);
     }
   }
 }
@@ -130,8 +146,23 @@ template <Scalar S>
 
 namespace detail {
 
-/// Rows x Vectors accumulators over all columns; `Chains` interleaved partial sums per output when the matrix is too
-/// small to hide the latency of the multiply-add. `outputs` counts the rows of A from the first one here.
+/// Whether a product with a matrix of this type has code of its own for one row of x.
+template <Index Rows, Index Cols, class Stored>
+inline constexpr bool fixed_product =
+    Rows != Dynamic&& Cols != Dynamic&& Rows* Cols* static_cast<Index>(sizeof(Stored)) <= target_machine.l1_bytes;
+
+}  // namespace detail
+
+/// Interleaved partial sums per output of PanelsView::multiply: two where the matrix is too small to hide the latency
+/// of the multiply-add. Columns go to
+/// them by turns, the last one of an odd number to the first.
+template <Scalar S, Index Rows, Index Cols, class Stored>
+inline constexpr int product_chains{detail::fixed_product<Rows, Cols, Stored> && Rows <= 4 * simd_width<S> ? 2 : 1};
+
+namespace detail {
+
+/// Rows x Vectors accumulators over all columns, `Chains` partial sums each (product_chains). `outputs` counts the rows
+/// of A from the first one here.
 template <int Rows, int Vectors, int Chains, Scalar S, class Stored, Index Cols>
 [[gnu::always_inline]] inline void panel_tile(const Stored* panels, Extent<Cols> cols, const S* x, Index x_stride,
                                               const S* initial, Index initial_stride, S* y, Index y_stride,
@@ -250,38 +281,34 @@ template <Scalar S, class Stored>
   }
 }
 
-/// Asks for the weights that come next, so that they are near when their turn comes.
-template <class Stored>
-void prefetch(const Stored* first, const Stored* last, const Stored* end) noexcept {
-  constexpr Index line = 64 / static_cast<Index>(sizeof(Stored));
-  for (last = std::min(last, end); first < last; first += line) __builtin_prefetch(first);
-}
-
-/// Many rows of x: slices of panels that stay in the first cache level, each against groups of rows of about one size.
+/// Many rows of x: slices of panels that stay in the first cache level, each against groups of rows of about one size,
+/// as many at a time as stay in the second.
 template <int Chains, Scalar S, class Stored>
 [[gnu::noinline]] void multiply_rows(PanelsView<S, Dynamic, Dynamic, Stored> a, MatrixView<const S> x,
                                      MatrixView<const S> initial, MatrixView<S> y) noexcept {
   constexpr int most = std::max(product_tile.rows / Chains, 1);
   constexpr Index near = solve_panel_slice(panel_rows<S> * static_cast<Index>(sizeof(Stored)));
-  const Index slice = Chains == 1 ? near : Index{a.cols};
-  const Stored* end = a.panels + packed_size<S>(a.rows, a.cols);
+  const Index slices = Chains == 1 ? (a.cols + near - 1) / near : 1;
+  const Index slice = slices == 0 ? 1 : (a.cols + slices - 1) / slices;
   const Index groups = (x.rows + most - 1) / most;
-  for (Index output = 0; output < a.rows; output += panel_rows<S>) {
-    for (Index k = 0; k < a.cols || k == 0; k += slice) {
-      const Stored* panel = a.panels + output * a.cols + k * panel_rows<S>;
-      const Extent<Dynamic> cols = std::min(slice, a.cols - k);
-      const MatrixView<const S> from = k == 0 ? initial : y;
-      for (Index group = 0; group < groups; ++group) {
-        const Index first = x.rows * group / groups;
-        const int count = static_cast<int>(x.rows * (group + 1) / groups - first);
-        prefetch(panel + (cols + cols * group / groups) * panel_rows<S>,
-                 panel + (cols + cols * (group + 1) / groups) * panel_rows<S>, end);
-        with_constant<most, 1>(
-            count, [&](auto rows) __attribute__((always_inline)) {
-              panel_tile<rows, product_tile.vectors, Chains>(panel, cols, x.row(first) + k, x.stride,
-                                                             from.row(first) + output, from.stride,
-                                                             y.row(first) + output, y.stride, a.rows - output);
-            });
+  const Index passing = solve_passing_rows(a.cols * static_cast<Index>(sizeof(S))) / most;
+  const Index passes = (groups + passing - 1) / passing;
+  for (Index pass = 0; pass < passes; ++pass) {
+    for (Index output = 0; output < a.rows; output += panel_rows<S>) {
+      for (Index k = 0; k < a.cols || k == 0; k += slice) {
+        const Stored* panel = a.panels + output * a.cols + k * panel_rows<S>;
+        const Extent<Dynamic> cols = std::min(slice, a.cols - k);
+        const MatrixView<const S> from = k == 0 ? initial : y;
+        for (Index group = groups * pass / passes; group < groups * (pass + 1) / passes; ++group) {
+          const Index first = x.rows * group / groups;
+          const int count = static_cast<int>(x.rows * (group + 1) / groups - first);
+          with_constant<most, 1>(
+              count, [&](auto rows) __attribute__((always_inline)) {
+                panel_tile<rows, product_tile.vectors, Chains>(panel, cols, x.row(first) + k, x.stride,
+                                                               from.row(first) + output, from.stride,
+                                                               y.row(first) + output, y.stride, a.rows - output);
+              });
+        }
       }
     }
   }
@@ -294,12 +321,10 @@ template <Scalar S, Index Rows, Index Cols, class Stored>
                                                                                MatrixView<const S> initial,
                                                                                MatrixView<S> y,
                                                                                bool backwards) const noexcept {
-  constexpr bool fixed =
-      Rows != Dynamic && Cols != Dynamic && Rows * Cols * static_cast<Index>(sizeof(Stored)) <= target_machine.l1_bytes;
-  constexpr int chains = fixed && Rows <= 4 * simd_width<S> ? 2 : 1;
+  constexpr int chains = product_chains<S, Rows, Cols, Stored>;
   if (x.rows != 1) {
     detail::multiply_rows<chains>(dynamic(), x, initial, y);
-  } else if constexpr (fixed) {
+  } else if constexpr (detail::fixed_product<Rows, Cols, Stored>) {
     detail::multiply_fixed_row<chains>(*this, x.data, initial.data, y.data);
   } else {
     detail::multiply_row(dynamic(), x.data, initial.data, y.data, backwards);

@@ -13,7 +13,7 @@ namespace stepscan::inline STEPSCAN_ISA {
 template <Scalar S>
 class RowsAhead {
  public:
-  /// Takes up to five blocks of rows.
+  /// Takes up to nine blocks of rows.
   void add(MatrixView<const S> rows) noexcept {
     if (rows.rows == 0 || rows.cols == 0) return;
     STEPSCAN_ASSERT(count_ < blocks_.size());
@@ -49,7 +49,7 @@ class RowsAhead {
     enter(blocks_[block_].row(row_));
   }
 
-  std::array<MatrixView<const S>, 5> blocks_{};
+  std::array<MatrixView<const S>, 9> blocks_{};
   std::size_t count_ = 0;
   std::size_t block_ = 0;  ///< where it stands
   Index row_ = 0;

@@ -63,10 +63,18 @@ struct ProductTile {
   return (most < room ? most : room) / tile.vectors * tile.vectors;
 }
 
-/// How many columns of a panel of `bytes_per_column` make a slice: a quarter of the first cache level, so that this
-/// slice, the next one on its way, and the rows of inputs that pass by stay there together.
+/// How many columns of a panel of `bytes_per_column` make a slice at most: half of the first cache level, so that it
+/// stays there beside the rows of inputs that pass by.
 [[nodiscard]] constexpr Index solve_panel_slice(Index bytes_per_column, const Machine& machine = target_machine) {
-  return machine.l1_bytes / 4 / bytes_per_column;
+  return machine.l1_bytes / 2 / bytes_per_column;
+}
+
+/// How many rows of inputs of `bytes_per_row` pass by all panels of a product before the next ones: as many as stay
+/// within a quarter of the second cache level, but enough to be worth reading the panels for.
+[[nodiscard]] constexpr Index solve_passing_rows(Index bytes_per_row, const Machine& machine = target_machine) {
+  const Index least = 4 * solve_product_tile(machine).rows;
+  const Index rows = bytes_per_row == 0 ? least : machine.l2_bytes / 4 / bytes_per_row;
+  return rows < least ? least : rows;
 }
 
 /// How many tokens a chunk has whose hoisted input products take `bytes_per_token`: a power of two between 4 and 256

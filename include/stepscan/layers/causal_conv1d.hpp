@@ -106,18 +106,13 @@ class CausalConv1d : public CausalConv1dLayer<CausalConv1d<S, Features, Width, W
   [[no_unique_address]] std::conditional_t<WithBias, Tensor<S, Features>, detail::NoParameter> bias;
 
   static constexpr auto fields() {
-    if constexpr (WithBias) {
-      return std::tuple{Field{"weight", &CausalConv1d::weight}, Field{"bias", &CausalConv1d::bias}};
-    } else {
-      return std::tuple{Field{"weight", &CausalConv1d::weight}};
-    }
+    return std::tuple{Field{"weight", &CausalConv1d::weight}, Field{"bias", &CausalConv1d::bias}};
   }
 
   /// All parameters zero; sizes are needed where they are Dynamic. Throws ShapeError when the width is not positive.
   CausalConv1d() requires(Features != Dynamic && Width != Dynamic) = default;
-  CausalConv1d(Index features, Index width) : weight(features, width) {
+  CausalConv1d(Index features, Index width) : weight(features, width), bias(features) {
     if (width < 1) fail<ShapeError>("CausalConv1d: expected a width of at least 1, found " + std::to_string(width));
-    if constexpr (WithBias) bias = Tensor<S, Features>(features);
   }
 
   /// Uniform in +-1 / sqrt(width), as torch.nn.Conv1d of as many groups as features.
@@ -139,13 +134,7 @@ class CausalConv1d : public CausalConv1dLayer<CausalConv1d<S, Features, Width, W
     transpose_taps<S>(weight, room);
     return room;
   }
-  [[nodiscard]] const S* bias_data() const noexcept {
-    if constexpr (WithBias) {
-      return bias.data();
-    } else {
-      return nullptr;
-    }
-  }
+  [[nodiscard]] const S* bias_data() const noexcept { return bias.data(); }
 };
 
 }  // namespace stepscan::inline STEPSCAN_ISA

@@ -30,14 +30,10 @@ struct Training<CausalConv1d<S, Features, Width, WithBias, Function, Default>> {
     const Workspace::Scope scope(tape.workspace);
     S* taps = tape.workspace.template take<S>(layer.weight.size());
     transpose_taps<S>(layer.weight, taps);
-    ConvTaps<S, Width> conv{{taps, layer.width(), layer.input_size()}, nullptr};
-    S* dbias = nullptr;
-    if constexpr (WithBias) {
-      conv.bias = layer.bias.data();
-      dbias = gradient.bias.data();
-    }
+    const ConvTaps<S, Width> conv{{taps, layer.width(), layer.input_size()}, layer.bias.data()};
     causal_conv1d_backward<Function, S, Width>(conv, tape.start.data(), tape.x, dy, dstate_end.conv.data(), dx,
-                                               dstate_start.conv.data(), gradient.weight, dbias, tape.workspace);
+                                               dstate_start.conv.data(), gradient.weight, gradient.bias.data(),
+                                               tape.workspace);
   }
 };
 

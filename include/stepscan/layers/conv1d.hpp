@@ -95,13 +95,7 @@ class Conv1d : public Conv1dLayer<Conv1d<S, Inputs, Outputs, Kernel, WithBias>, 
   [[no_unique_address]] std::conditional_t<WithBias, Tensor<S, Outputs>, detail::NoParameter> bias;
   Conv1dOptions options;
 
-  static constexpr auto fields() {
-    if constexpr (WithBias) {
-      return std::tuple{Field{"weight", &Conv1d::weight}, Field{"bias", &Conv1d::bias}};
-    } else {
-      return std::tuple{Field{"weight", &Conv1d::weight}};
-    }
-  }
+  static constexpr auto fields() { return std::tuple{Field{"weight", &Conv1d::weight}, Field{"bias", &Conv1d::bias}}; }
 
   /// All parameters zero; sizes are needed where they are Dynamic. Throws ArgumentError when the channels are no
   /// multiple of the groups, or an option is out of its range.
@@ -113,7 +107,7 @@ class Conv1d : public Conv1dLayer<Conv1d<S, Inputs, Outputs, Kernel, WithBias>, 
     const Conv1dShape sizes = shape_of(inputs, outputs, kernel, how);
     check_conv1d(sizes);
     weight = Tensor<S, Outputs, Dynamic, Kernel>(outputs, sizes.group_inputs(), kernel);
-    if constexpr (WithBias) bias = Tensor<S, Outputs>(outputs);
+    bias = decltype(bias)(outputs);
     if constexpr (Inputs != Dynamic) static_cast<void>(Extent<Inputs>(inputs));
   }
 
@@ -126,7 +120,7 @@ class Conv1d : public Conv1dLayer<Conv1d<S, Inputs, Outputs, Kernel, WithBias>, 
 
   template <class Stored = S, class Math = void>
   [[nodiscard]] auto plan() const {
-    return Conv1dPlan<S, Inputs, Outputs, Stored>(shape(), weight.data(), bias_data());
+    return Conv1dPlan<S, Inputs, Outputs, Stored>(shape(), weight.data(), bias.data());
   }
 
   /// Calls f(packed weights, bias) with the parameters packed into the workspace.
@@ -145,14 +139,6 @@ class Conv1d : public Conv1dLayer<Conv1d<S, Inputs, Outputs, Kernel, WithBias>, 
  private:
   static Conv1dShape shape_of(Index inputs, Index outputs, Index kernel, const Conv1dOptions& how) noexcept {
     return {inputs, outputs, kernel, how.stride, how.dilation, how.left, how.right, how.groups};
-  }
-
-  [[nodiscard]] const S* bias_data() const noexcept {
-    if constexpr (WithBias) {
-      return bias.data();
-    } else {
-      return nullptr;
-    }
   }
 };
 

@@ -15,9 +15,7 @@ struct Training<Conv1d<S, Inputs, Outputs, Kernel, WithBias>>
 
   static void backward(const L& layer, Tape& tape, SequenceView<const S, Outputs> dy, const NoState&, L& gradient,
                        SequenceView<S, Inputs> dx, NoState&) {
-    S* dbias = nullptr;
-    if constexpr (WithBias) dbias = gradient.bias.data();
-    conv1d_backward<S>(layer.shape(), layer.weight.data(), tape.x, dy, gradient.weight.data(), dbias, dx,
+    conv1d_backward<S>(layer.shape(), layer.weight.data(), tape.x, dy, gradient.weight.data(), gradient.bias.data(), dx,
                        tape.workspace);
   }
 };

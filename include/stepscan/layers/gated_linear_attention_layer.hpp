@@ -51,25 +51,16 @@ class GatedLinearAttention : public GlaLayer<GatedLinearAttention<S, Model, Head
 
   static constexpr auto fields() {
     using L = GatedLinearAttention;
-    const auto projections =
-        std::tuple{Field{"q_proj", &L::q_proj}, Field{"k_proj", &L::k_proj}, Field{"v_proj", &L::v_proj},
-                   Field{"gk_proj", &L::gk_proj}, Field{"o_proj", &L::o_proj}};
-    const auto convolutions = [] {
-      if constexpr (Options.short_conv) {
-        return std::tuple{Field{"q_conv1d", &L::q_conv1d}, Field{"k_conv1d", &L::k_conv1d},
-                          Field{"v_conv1d", &L::v_conv1d}};
-      } else {
-        return std::tuple<>{};
-      }
-    }();
-    const auto output = [] {
-      if constexpr (Options.output_gate) {
-        return std::tuple{Field{"g_proj", &L::g_proj}, Field{"g_norm_swish_gate.weight", &L::g_norm}};
-      } else {
-        return std::tuple{Field{"g_norm.weight", &L::g_norm}};
-      }
-    }();
-    return std::tuple_cat(projections, convolutions, output);
+    return std::tuple{Field{"q_proj", &L::q_proj},
+                      Field{"k_proj", &L::k_proj},
+                      Field{"v_proj", &L::v_proj},
+                      Field{"gk_proj", &L::gk_proj},
+                      Field{"o_proj", &L::o_proj},
+                      Field{"q_conv1d", &L::q_conv1d},
+                      Field{"k_conv1d", &L::k_conv1d},
+                      Field{"v_conv1d", &L::v_conv1d},
+                      Field{"g_proj", &L::g_proj},
+                      Field{Options.output_gate ? "g_norm_swish_gate.weight" : "g_norm.weight", &L::g_norm}};
   }
 
   /// All parameters zero. Throws ShapeError when kv_heads does not divide heads, a size is negative or differs from a
@@ -80,12 +71,12 @@ class GatedLinearAttention : public GlaLayer<GatedLinearAttention<S, Model, Head
         Parts{{n.model, n.heads * n.key_dim},
               {n.model, n.kv_heads * n.key_dim},
               {n.model, n.kv_heads * n.value_dim},
-              convolution(n.heads * n.key_dim, n.conv_width),
-              convolution(n.kv_heads * n.key_dim, n.conv_width),
-              convolution(n.kv_heads * n.value_dim, n.conv_width),
+              {n.heads * n.key_dim, n.conv_width},
+              {n.kv_heads * n.key_dim, n.conv_width},
+              {n.kv_heads * n.value_dim, n.conv_width},
               {Linear<S, Model, Dynamic, false>(n.model, n.gate_rank),
                Linear<S, Dynamic, Dynamic>(n.gate_rank, n.kv_heads * n.key_dim)},
-              output_gate(n),
+              {n.model, n.heads * n.value_dim},
               {n.heads * n.value_dim, n.model}} {}
 
   /// As the authors' training code: projections Xavier-uniform with a gain of 2^-2.5, the bias zero, the norm one.
@@ -100,11 +91,9 @@ class GatedLinearAttention : public GlaLayer<GatedLinearAttention<S, Model, Head
     xavier(std::get<1>(this->gk_proj));
     std::get<1>(this->gk_proj).bias.fill(S{0});
     xavier(this->o_proj);
-    if constexpr (Options.short_conv) {
-      this->q_conv1d.initialize(random);
-      this->k_conv1d.initialize(random);
-      this->v_conv1d.initialize(random);
-    }
+    this->q_conv1d.initialize(random);
+    this->k_conv1d.initialize(random);
+    this->v_conv1d.initialize(random);
     if constexpr (Options.output_gate) xavier(this->g_proj);
     this->g_norm.fill(S{1});
   }
@@ -112,13 +101,7 @@ class GatedLinearAttention : public GlaLayer<GatedLinearAttention<S, Model, Head
   template <class Stored = S, class Math = void>
   [[nodiscard]] auto plan() const {
     using Chosen = std::conditional_t<std::is_void_v<Math>, Exact, Math>;
-    const auto of = [](const auto& part) {
-      if constexpr (std::same_as<std::remove_cvref_t<decltype(part)>, detail::NoParameter>) {
-        return part;
-      } else {
-        return part.template plan<Stored, Math>();
-      }
-    };
+    const auto of = [](const auto& part) { return part.template plan<Stored, Math>(); };
     GlaParts parts{of(this->q_proj),
                    of(this->k_proj),
                    of(this->v_proj),
@@ -146,20 +129,6 @@ class GatedLinearAttention : public GlaLayer<GatedLinearAttention<S, Model, Head
     require(n.key_dim >= 1 && n.value_dim >= 1, "a positive key_dim and value_dim", n.key_dim, n.value_dim);
     require(n.model >= 1 && n.gate_rank >= 1, "a positive model and gate_rank", n.model, n.gate_rank);
     return n;
-  }
-  static auto convolution([[maybe_unused]] Index channels, [[maybe_unused]] Index width) {
-    if constexpr (Options.short_conv) {
-      return decltype(Parts::q_conv1d)(channels, width);
-    } else {
-      return detail::NoParameter{};
-    }
-  }
-  static auto output_gate([[maybe_unused]] const GlaSizes& n) {
-    if constexpr (Options.output_gate) {
-      return decltype(Parts::g_proj)(n.model, n.heads * n.value_dim);
-    } else {
-      return detail::NoParameter{};
-    }
   }
 };
 

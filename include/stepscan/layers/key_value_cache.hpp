@@ -51,6 +51,23 @@ struct KeyValueCache {
   [[nodiscard]] Index key_size() const noexcept { return keys.extent(2) * keys.extent(3); }
   [[nodiscard]] Index value_size() const noexcept { return values.extent(2) * values.extent(3); }
 
+  [[nodiscard]] bool has_shape_of(const KeyValueCache& other) const noexcept {
+    return keys.shape() == other.keys.shape() && values.shape() == other.values.shape();
+  }
+  /// Becomes a cache that keeps the same tokens; rows with nothing in them may differ.
+  void keep_what(const KeyValueCache& other, Index sinks) {
+    if (!has_shape_of(other)) {
+      *this = other;
+      return;
+    }
+    length = other.length;
+    for (Index b = 0; b < length.size(); ++b) {
+      const Index rows = kept(b, sinks).count();
+      std::copy_n(other.key(b, 0), rows * key_size(), key(b, 0));
+      std::copy_n(other.value(b, 0), rows * value_size(), value(b, 0));
+    }
+  }
+
   /// Keeps one token, in the place of one that is no longer seen.
   template <class Number>
   void append(Index b, Index sinks, const Number* new_key, const Number* new_value) noexcept {

@@ -17,18 +17,12 @@ class LayerNorm : public NormLayer<LayerNorm<S, Features, WithBias>, Centre::mea
   S eps = static_cast<S>(1e-5);
 
   static constexpr auto fields() {
-    if constexpr (WithBias) {
-      return std::tuple{Field{"weight", &LayerNorm::weight}, Field{"bias", &LayerNorm::bias}};
-    } else {
-      return std::tuple{Field{"weight", &LayerNorm::weight}};
-    }
+    return std::tuple{Field{"weight", &LayerNorm::weight}, Field{"bias", &LayerNorm::bias}};
   }
 
   /// All parameters zero until initialised or loaded; the size is needed where it is Dynamic.
   LayerNorm() = default;
-  explicit LayerNorm(Index features) : weight(features) {
-    if constexpr (WithBias) bias = Tensor<S, Features>(features);
-  }
+  explicit LayerNorm(Index features) : weight(features), bias(features) {}
 
   [[nodiscard]] static constexpr Index group_count() noexcept { return 1; }
 };

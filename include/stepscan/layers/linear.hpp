@@ -41,8 +41,21 @@ class LinearPlan : public StatelessLayer<LinearPlan<S, Inputs, Outputs, Stored>,
 
 namespace detail {
 
-/// Stands for a parameter that a layer does without.
-struct NoParameter {};
+/// Stands for a parameter, or a part, that a layer does without: of any size, nothing to visit, to initialise or to
+/// point to.
+struct NoParameter {
+  NoParameter() = default;
+  template <std::convertible_to<Index>... Sizes>
+  constexpr NoParameter(Sizes...) noexcept {}
+
+  static constexpr auto fields() { return std::tuple<>{}; }
+  [[nodiscard]] static constexpr std::nullptr_t data() noexcept { return nullptr; }
+  void initialize(Random&) noexcept {}
+  template <class Stored, class Math>
+  [[nodiscard]] NoParameter plan() const noexcept {
+    return {};
+  }
+};
 
 /// y = W x + b of every token, in a form; b may be null. Recurrent takes the weights as they lie, every other form
 /// packs them first.
@@ -79,19 +92,11 @@ class Linear : public StatelessLayer<Linear<S, Inputs, Outputs, WithBias>, S, In
   Tensor<S, Outputs, Inputs> weight;
   [[no_unique_address]] std::conditional_t<WithBias, Tensor<S, Outputs>, detail::NoParameter> bias;
 
-  static constexpr auto fields() {
-    if constexpr (WithBias) {
-      return std::tuple{Field{"weight", &Linear::weight}, Field{"bias", &Linear::bias}};
-    } else {
-      return std::tuple{Field{"weight", &Linear::weight}};
-    }
-  }
+  static constexpr auto fields() { return std::tuple{Field{"weight", &Linear::weight}, Field{"bias", &Linear::bias}}; }
 
   /// All parameters zero; sizes are needed where they are Dynamic.
   Linear() = default;
-  Linear(Index inputs, Index outputs) : weight(outputs, inputs) {
-    if constexpr (WithBias) bias = Tensor<S, Outputs>(outputs);
-  }
+  Linear(Index inputs, Index outputs) : weight(outputs, inputs), bias(outputs) {}
 
   /// Uniform in +-1 / sqrt(inputs), as PyTorch does.
   void initialize(Random& random) { detail::fill_uniform(*this, input_size(), random); }
@@ -101,28 +106,20 @@ class Linear : public StatelessLayer<Linear<S, Inputs, Outputs, WithBias>, S, In
 
   template <class Stored = S, class Math = void>
   [[nodiscard]] auto plan() const {
-    return LinearPlan<S, Inputs, Outputs, Stored>(weight, bias_data());
+    return LinearPlan<S, Inputs, Outputs, Stored>(weight, bias.data());
   }
 
  private:
   friend Layer<Linear, S, Inputs, Outputs>;
 
-  [[nodiscard]] const S* bias_data() const noexcept {
-    if constexpr (WithBias) {
-      return bias.data();
-    } else {
-      return nullptr;
-    }
-  }
-
   void run_step(NoState&, MatrixView<const S, Dynamic, Inputs> x, MatrixView<S, Dynamic, Outputs> y) const noexcept {
-    plain_linear<S>(weight, bias_data(), x, y);
+    plain_linear<S>(weight, bias.data(), x, y);
   }
 
   template <class Form>
   void run_scan(const Form&, NoState&, SequenceView<const S, Inputs> x, SequenceView<S, Outputs> y,
                 Workspace& workspace) const {
-    detail::linear_scan<Form, S, Inputs, Outputs>(weight, bias_data(), x, y, workspace);
+    detail::linear_scan<Form, S, Inputs, Outputs>(weight, bias.data(), x, y, workspace);
   }
 };
 

@@ -43,9 +43,7 @@ struct Training<Linear<S, Inputs, Outputs, WithBias>> : detail::InputTraining<Li
 
   static void backward(const L& layer, Tape& tape, SequenceView<const S, Outputs> dy, const NoState&, L& gradient,
                        SequenceView<S, Inputs> dx, NoState&) {
-    S* dbias = nullptr;
-    if constexpr (WithBias) dbias = gradient.bias.data();
-    detail::linear_backward<S>(layer.weight, tape.x, dy, gradient.weight, dbias, dx);
+    detail::linear_backward<S>(layer.weight, tape.x, dy, gradient.weight, gradient.bias.data(), dx);
   }
 };
 

@@ -96,17 +96,13 @@ class Branches : public Layer<Branches<How, First, Rest...>, typename First::sca
   [[no_unique_address]] typename Traits::Gate gate;
 
   static constexpr auto fields() requires(Trees<First, Rest...>) {
-    if constexpr (Traits::gated) {
-      return std::tuple{Field{"", &Branches::layers}, Field{"gate", &Branches::gate}};
-    } else {
-      return std::tuple{Field{"", &Branches::layers}};
-    }
+    return std::tuple{Field{"", &Branches::layers}, Field{"gate", &Branches::gate}};
   }
 
   Branches() = default;
   /// The gate all zero. Throws ShapeError when sizes do not fit.
   explicit Branches(First first, Rest... rest) : layers(std::move(first), std::move(rest)...) {
-    if constexpr (Traits::gated) gate = typename Traits::Gate(input_size(), Traits::count);
+    gate = typename Traits::Gate(input_size(), Traits::count);
     for_each_branch([&](const auto& branch, auto, Index) {
       if (branch.input_size() != input_size() || (How != Join::concat && branch.output_size() != output_size())) {
         fail<ShapeError>("Branches: expected branches of one size, found " + std::get<0>(layers).description() +
@@ -117,7 +113,7 @@ class Branches : public Layer<Branches<How, First, Rest...>, typename First::sca
 
   void initialize(Random& random) {
     std::apply([&](auto&... layer) { (layer.initialize(random), ...); }, layers);
-    if constexpr (Traits::gated) gate.initialize(random);
+    gate.initialize(random);
   }
 
   [[nodiscard]] Index input_size() const noexcept { return std::get<0>(layers).input_size(); }

@@ -23,6 +23,9 @@ class Classifier {
   using scalar_type = S;
   using State = typename Encoder::State;
   static constexpr const char* name = "Classifier";
+  static constexpr Index static_inputs = Inputs;
+  static constexpr Index static_outputs = Classes;
+  static constexpr bool keeps_time = false;
 
   Encoder encoder;
   Linear<S, Features, Classes> head;
@@ -51,6 +54,9 @@ class Classifier {
 
   [[nodiscard]] Index input_size() const noexcept { return encoder.input_size(); }
   [[nodiscard]] Index classes() const noexcept { return head.output_size(); }
+  /// Those of a layer that writes one token.
+  [[nodiscard]] Index output_size() const noexcept { return classes(); }
+  [[nodiscard]] Index output_time(Index) const noexcept { return 1; }
   [[nodiscard]] State initial_state(Index batch) const { return encoder.initial_state(batch); }
 
   /// A Classifier of the encoder's plan.
@@ -95,6 +101,12 @@ class Classifier {
     check(x, logits.rows, logits.cols);
     Training<Classifier>::forward(*this, form, state, x, logits, tape);
   }
+  /// The same for logits [batch, 1, classes].
+  template <class Form = OwnForm, class TapeType>
+  void forward(State& state, SequenceView<const S, Inputs> x, SequenceView<S, Classes> logits, TapeType& tape,
+               const Form& form = {}) const {
+    forward(state, x, only_token(logits), tape, form);
+  }
 
   /// From the cotangents of the logits and of the encoder's final state: adds the gradient of the parameters to
   /// `gradient`, writes the cotangents of x, 0 in its padding, and of the initial state.
@@ -103,8 +115,18 @@ class Classifier {
                 Classifier& gradient, SequenceView<S, Inputs> dx, State& dstate_start) const {
     Training<Classifier>::backward(*this, tape, dlogits, dstate_end, gradient, dx, dstate_start);
   }
+  template <class TapeType>
+  void backward(TapeType& tape, SequenceView<const S, Classes> dlogits, const State& dstate_end, Classifier& gradient,
+                SequenceView<S, Inputs> dx, State& dstate_start) const {
+    backward(tape, only_token(dlogits), dstate_end, gradient, dx, dstate_start);
+  }
 
  private:
+  template <class T>
+  static MatrixView<T, Dynamic, Classes> only_token(const SequenceView<T, Classes>& logits) {
+    if (logits.time != 1) detail::refuse_call(name, "tokens of logits:", 1, logits.time);
+    return logits.frame(0);
+  }
   void check(const SequenceView<const S, Inputs>& x, Index rows, Index columns) const {
     if (x.features != input_size() || rows != x.batch || columns != classes()) {
       fail<ShapeError>("Classifier: expected inputs of " + std::to_string(input_size()) +

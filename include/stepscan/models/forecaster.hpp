@@ -32,6 +32,9 @@ class Forecaster {
   using scalar_type = S;
   using State = typename Encoder::State;
   static constexpr const char* name = "Forecaster";
+  static constexpr Index static_inputs = Dynamic;
+  static constexpr Index static_outputs = Dynamic;
+  static constexpr bool keeps_time = false;
 
   ReversibleNorm<S> norm;
   Encoder encoder;
@@ -67,6 +70,9 @@ class Forecaster {
   }
 
   [[nodiscard]] const ForecastSizes& sizes() const noexcept { return sizes_; }
+  [[nodiscard]] Index input_size() const noexcept { return sizes_.channels; }
+  [[nodiscard]] Index output_size() const noexcept { return sizes_.channels; }
+  [[nodiscard]] Index output_time(Index) const noexcept { return sizes_.horizon; }
   /// Patches that the encoder reads, and numbers that the head writes for each of its members.
   [[nodiscard]] Index patches() const noexcept { return sizes_.patching.count(sizes_.lookback); }
   [[nodiscard]] Index outputs() const noexcept {

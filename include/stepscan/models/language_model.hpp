@@ -81,20 +81,16 @@ class LanguageModel {
   FinalNorm norm;
   [[no_unique_address]] HeadType head;
 
-  static constexpr auto fields() requires(Trees<Blocks, FinalNorm> && (is_tied || Tree<HeadType>)) {
-    constexpr std::tuple shared{Field{"embedding", &LanguageModel::embedding}, Field{"blocks", &LanguageModel::blocks},
-                                Field{"norm", &LanguageModel::norm}};
-    if constexpr (is_tied) {
-      return shared;
-    } else {
-      return std::tuple_cat(shared, std::tuple{Field{"head", &LanguageModel::head}});
-    }
+  static constexpr auto fields() requires(Trees<Blocks, FinalNorm, HeadType>) {
+    return std::tuple{Field{"embedding", &LanguageModel::embedding}, Field{"blocks", &LanguageModel::blocks},
+                      Field{"norm", &LanguageModel::norm}, Field{"head", &LanguageModel::head}};
   }
 
   LanguageModel() = default;
   /// For sizes that are Dynamic. Throws ShapeError when they do not fit.
   LanguageModel(Index vocabulary_size, Blocks inner, FinalNorm final_norm)
-      : LanguageModel({vocabulary_size, inner.input_size()}, inner, final_norm, fresh_head(vocabulary_size, inner)) {}
+      : LanguageModel({vocabulary_size, inner.input_size()}, inner, final_norm,
+                      HeadType(inner.input_size(), vocabulary_size)) {}
   LanguageModel(stepscan::Embedding<S, Vocabulary, D> vectors, Blocks inner, FinalNorm final_norm, HeadType projection)
       : embedding(std::move(vectors)),
         blocks(std::move(inner)),
@@ -116,7 +112,7 @@ class LanguageModel {
     embedding.initialize(random, 0.02);
     blocks.initialize(random);
     norm.initialize(random);
-    if constexpr (!is_tied) head.initialize(random);
+    head.initialize(random);
   }
 
   [[nodiscard]] Index vocabulary() const noexcept { return embedding.vocabulary(); }
@@ -264,14 +260,6 @@ class LanguageModel {
   }
 
  private:
-  static HeadType fresh_head(Index vocabulary_size, const Blocks& inner) {
-    if constexpr (std::same_as<Head, Untied>) {
-      return HeadType(inner.input_size(), vocabulary_size);
-    } else {
-      return HeadType();
-    }
-  }
-
   /// Calls f(start, h of the tokens from number `start` on) for one block of tokens after another.
   template <class Form, class Function>
   void hidden_by(const Form& form, State& state, const TokenIds& ids, Workspace& workspace, Function&& f) const {

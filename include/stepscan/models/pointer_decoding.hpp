@@ -1,5 +1,7 @@
 #pragma once
 
+#include <stepscan/models/decoding.hpp>
+#include <stepscan/models/member_attention.hpp>
 #include <stepscan/models/pointer_network.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
@@ -19,73 +21,70 @@ struct PointerSequences {
 
 namespace detail {
 
-/// The rows of a decoder that step together: their inputs, outputs and projected queries, each [rows, 1, ...], and what
-/// they may point at, [rows, slots].
+/// Rows of a pointer network's decoder (models/decoding.hpp): what each looks for, its input, [rows, 1, features], and
+/// what it may point at, [rows, slots].
 template <Scalar S>
 class PointerRows {
  public:
-  PointerRows(const PointerNetwork<S>& network, SequenceView<const S> x, const EncodedItems<S>& items, Index rows,
-              Workspace& workspace)
+  PointerRows(const PointerNetwork<S>& network, const SequenceView<const S>& x, const EncodedItems<S>& items,
+              Index rows, Workspace& workspace)
       : network_(network),
+        decoder_(network.decoder.plan()),
         x_(x),
-        memory_{items.projected, items.memory},
-        slots_(network.slots(x.time)),
+        attention_(network.pointer, {items.projected, items.memory}, workspace),
+        members_(workspace.take<Index>(rows)),
         inputs_(workspace.take<S>(rows * x.features), rows, 1, x.features),
         outputs_(workspace.take<S>(rows * network.hidden()), rows, 1, network.hidden()),
-        allowed_(workspace.take<std::uint8_t>(rows * slots_)),
-        scores_(workspace.take<S>(slots_)),
-        log_probs_(workspace.take<S>(slots_), 1, 1, slots_),
-        probs_(workspace.take<S>(slots_), 1, 1, slots_) {}
+        allowed_(workspace.matrix<std::uint8_t>(rows, Extent<Dynamic>(attention_.items()))),
+        parents_allowed_(workspace.matrix<std::uint8_t>(rows, Extent<Dynamic>(attention_.items()))) {}
 
-  [[nodiscard]] std::uint8_t* allowed(Index row) const noexcept { return allowed_ + row * slots_; }
-  [[nodiscard]] Index slots() const noexcept { return slots_; }
-
-  /// A row that has pointed at nothing yet.
-  void begin(Index row, Index b) const noexcept {
-    network_.allow_all(x_, b, allowed(row));
+  void begin(Index row, Index member) const noexcept {
+    members_[row] = member;
+    network_.allow_all(x_, member, allowed_.row(row));
     std::copy(network_.go.begin(), network_.go.end(), inputs_.token(row, 0));
   }
-  /// A row that has pointed at a slot of member b; whether it goes on.
-  [[nodiscard]] bool advance(Index row, Index b, Index slot) const noexcept {
-    const bool goes_on = slot >= 0 && slot < x_.time;
-    if (!goes_on) return rest(row);
-    network_.visit(x_.time, slot, allowed(row));
-    std::copy_n(x_.token(b, slot), Index{x_.features}, inputs_.token(row, 0));
+  void step(typename PointerNetwork<S>::State& state, Workspace& workspace) {
+    decoder_.step(state, SequenceView<const S>(inputs_).frame(0), outputs_.frame(0));
+    queries_ = network_.pointer.project(outputs_, workspace);
+  }
+  template <class Function>
+  void for_each_choice(Index row, Function&& f) const {
+    attention_.look(queries_.token(row, 0), members_[row], allowed_.row(row), {});
+    for (Index slot = 0; slot < attention_.items(); ++slot) {
+      if (allowed_(row, slot) != 0) f(slot, attention_.log_probs()[slot]);
+    }
+  }
+  void select(std::span<const Index> parents) const noexcept {
+    const Index slots = attention_.items();
+    std::copy_n(allowed_.data, allowed_.rows * slots, parents_allowed_.data);
+    for (std::size_t k = 0; k < parents.size(); ++k) {
+      std::copy_n(parents_allowed_.row(parents[k]), slots, allowed_.row(static_cast<Index>(k)));
+    }
+  }
+  [[nodiscard]] bool advance(Index row, Index slot) const noexcept {
+    S* const input = inputs_.token(row, 0);
+    if (slot < 0 || slot >= x_.time) {
+      std::fill_n(input, Index{x_.features}, S{0});
+      return false;
+    }
+    network_.visit(x_.time, slot, allowed_.row(row));
+    std::copy_n(x_.token(members_[row], slot), Index{x_.features}, input);
     return true;
   }
-  /// A row whose steps nobody reads.
-  bool rest(Index row) const noexcept {
-    std::fill_n(inputs_.token(row, 0), Index{x_.features}, S{0});
-    return false;
-  }
-
-  template <class Plan, class State>
-  [[nodiscard]] SequenceView<S> step(const Plan& decoder, State& state, Workspace& workspace) const {
-    decoder.step(state, SequenceView<const S>(inputs_).frame(0), outputs_.frame(0));
-    return network_.pointer.project(outputs_, workspace);
-  }
-
-  /// The likeliest slot of a row; -1: nothing is allowed. log_probs() then are those of this row.
-  [[nodiscard]] Index point(Index row, Index b, const SequenceView<S>& queries) const noexcept {
-    Index choice = -1;
-    const PointerMemory<S> own{memory_.projected.members(b, 1), memory_.items.members(b, 1)};
-    network_.pointer.scores().scores(own.projected, 0, queries.token(row, 0), scores_);
-    point_one<S>(own, {allowed(row), 1, slots_}, 0, 0, scores_, {log_probs_, probs_, {}, &choice});
-    return choice;
-  }
-  [[nodiscard]] const S* log_probs() const noexcept { return log_probs_.data; }
 
  private:
+  using Decoder = decltype(std::declval<const PointerNetwork<S>&>().decoder.plan());
+
   const PointerNetwork<S>& network_;
+  Decoder decoder_;
   SequenceView<const S> x_;
-  PointerMemory<S> memory_;
-  Index slots_;
+  MemberAttention<S> attention_;
+  Index* members_;
   SequenceView<S> inputs_;
   SequenceView<S> outputs_;
-  std::uint8_t* allowed_;
-  S* scores_;
-  SequenceView<S> log_probs_;
-  SequenceView<S> probs_;
+  SequenceView<S> queries_;
+  MatrixView<std::uint8_t> allowed_;
+  MatrixView<std::uint8_t> parents_allowed_;
 };
 
 }  // namespace detail
@@ -97,27 +96,11 @@ template <Scalar S>
                                                 const typename PointerNetwork<S>::State& start, SequenceView<const S> x,
                                                 Index steps, Workspace& workspace) {
   PointerSequences<S> found(x.batch, 1, steps);
-  auto state = start;
-  const EncodedItems<S> items = network.encode(state, x, workspace);
-  const auto decoder = network.decoder.plan();
+  auto encoded = start;
+  const EncodedItems<S> items = network.encode(encoded, x, workspace);
   const Workspace::Scope scope(workspace);
-  const detail::PointerRows<S> rows(network, x, items, x.batch, workspace);
-  bool* const live = workspace.take<bool>(x.batch);
-  for (Index b = 0; b < x.batch; ++b) {
-    rows.begin(b, b);
-    live[b] = true;
-  }
-  for (Index i = 0; i < steps && std::find(live, live + x.batch, true) != live + x.batch; ++i) {
-    const Workspace::Scope of_step(workspace);
-    const SequenceView<S> queries = rows.step(decoder, state, workspace);
-    for (Index b = 0; b < x.batch; ++b) {
-      if (!live[b]) continue;
-      const Index slot = rows.point(b, b, queries);
-      if (slot >= 0) found.scores(b, 0) += rows.log_probs()[slot];
-      found.slots(b, 0, i) = slot;
-      live[b] = rows.advance(b, b, slot);
-    }
-  }
+  detail::PointerRows<S> rows(network, x, items, x.batch, workspace);
+  detail::decode_greedily(rows, encoded, detail::Decoded<S>{found.slots, found.scores}, workspace);
   return found;
 }
 

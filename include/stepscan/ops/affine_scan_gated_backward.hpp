@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stepscan/core/threads.hpp>
 #include <stepscan/kernels/gemm.hpp>
 #include <stepscan/ops/affine_scan_gated.hpp>
 #include <stepscan/ops/tokens.hpp>

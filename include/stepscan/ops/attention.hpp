@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stepscan/kernels/rows_ahead.hpp>
 #include <stepscan/ops/attention_tiles.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
@@ -50,6 +51,7 @@ struct AttentionScan {
   S* scratch = nullptr;     ///< per worker
 
   [[nodiscard]] Index blocks() const noexcept { return chunk_count(in.q.time, rows); }
+  [[nodiscard]] Index jobs() const noexcept { return in.q.batch * in.sizes.heads * blocks(); }
   [[nodiscard]] Index scratch_size() const noexcept {
     return rows * (in.sizes.key_dim + in.sizes.value_dim + key_tile + 4);
   }
@@ -78,20 +80,23 @@ struct AttentionScan {
           rescale(sum + rows) {}
   };
 
-  void run(Index job, Index place, Index worker) const noexcept {
-    const Index h = job / blocks() % in.sizes.heads, b = job / blocks() / in.sizes.heads, t = job % blocks() * rows;
-    const Index count = std::min(rows, in.q.length(b) - t), g = h / in.sizes.group();
+  /// `next` is the job that the worker does then.
+  void run(Index job, Index next, Index place, Index worker) const noexcept {
+    const QueryBlock block = block_of(job);
+    const Index b = block.head.batch, h = block.head.head, t = block.first, count = block.count;
     if (count <= 0) return;
-    const QueryBlock block{{b, h, g}, t, count, in.position_of(b) + t};
     const Tile tile(scratch + worker * scratch_size(), rows, in.sizes);
     for (Index i = 0; i < count; ++i) {
       std::copy_n(in.query(b, h, t + i), in.sizes.key_dim, tile.queries.row(i));
       start_row(fold, in, h, tile.queries.row(i), tile.maximum[i], tile.sum[i], tile.weighted.row(i));
     }
     const PackedKeys<S> packed_keys = packed_at(place);
-    for_each_key_tile(
-        pattern, block.head, block.rows(0, count), in.k.length(b),
-        [&](TokenRange keys, Visibility visibility) { fold_tile(block, packed_keys, keys, visibility, tile); });
+    RowsAhead<S> ahead = rows_ahead(next);
+    for_each_key_tile(pattern, block.head, block.rows(0, count), in.k.length(b),
+                      [&](TokenRange keys, Visibility visibility) {
+                        ahead.ask();
+                        fold_tile(block, packed_keys, keys, visibility, tile);
+                      });
     for (Index i = 0; i < count; ++i) {
       finish_row(fold, in, h, tile.sum[i], tile.weighted.row(i), y.token(b, t + i) + h * in.sizes.value_dim);
       if (kept.sum.data == nullptr) continue;
@@ -101,6 +106,22 @@ struct AttentionScan {
   }
 
  private:
+  [[nodiscard]] QueryBlock block_of(Index job) const noexcept {
+    const Index h = job / blocks() % in.sizes.heads, b = job / blocks() / in.sizes.heads, t = job % blocks() * rows;
+    return {{b, h, h / in.sizes.group()}, t, std::min(rows, in.q.length(b) - t), in.position_of(b) + t};
+  }
+  /// What a job reads and writes outside the packed keys, asked for while four tiles are folded.
+  [[nodiscard]] RowsAhead<S> rows_ahead(Index job) const noexcept {
+    RowsAhead<S> ahead;
+    if (job >= jobs()) return ahead;
+    const QueryBlock block = block_of(job);
+    const Index b = block.head.batch, h = block.head.head, count = std::max<Index>(block.count, 0);
+    ahead.add({in.query(b, h, block.first), count, in.sizes.key_dim, in.q.time_stride});
+    ahead.add({y.token(b, block.first) + h * in.sizes.value_dim, count, in.sizes.value_dim, y.time_stride});
+    ahead.spread(4);
+    return ahead;
+  }
+
   void fold_tile(const QueryBlock& block, const PackedKeys<S>& packed_keys, TokenRange keys, Visibility visibility,
                  const Tile& tile) const noexcept {
     for_each_row_group(pattern, block, keys, visibility, [&](Index first, Index end, TokenRange seen) {
@@ -159,7 +180,7 @@ void attention_scan(const Fold& fold, const Pattern& pattern, const AttentionInp
   detail::AttentionScan<Fold, Pattern, S> op{fold, pattern, in, y, kept};
   if (schedule.chunk > 0) op.rows = std::min(schedule.chunk, std::max<Index>(in.q.time, 1));
   const Index pairs = in.q.time * in.k.time, work = in.q.batch * n.heads * pairs * (n.key_dim + n.value_dim);
-  const Index jobs = in.q.batch * n.heads * op.blocks(), workers = worker_count(jobs, work);
+  const Index workers = worker_count(op.jobs(), work);
   const Index kv_heads = in.q.batch * n.kv_heads, sharing = op.sharing();
   const bool apart = n.kv_heads % workers == 0;
   op.packed = workspace.take<S>((apart ? workers : kv_heads) * detail::PackedKeys<S>::size(n, in.k.time));
@@ -168,11 +189,12 @@ void attention_scan(const Fold& fold, const Pattern& pattern, const AttentionInp
     // Every worker has heads of its own, and their packed keys near while it works on them.
     detail::for_each_in_turn(kv_heads, workers, [&](Index head, Index worker) {
       op.pack(head, worker);
-      for (Index job = head * sharing; job < (head + 1) * sharing; ++job) op.run(job, worker, worker);
+      for (Index job = head * sharing; job < (head + 1) * sharing; ++job) op.run(job, job + 1, worker, worker);
     });
   } else {
     detail::for_each_in_turn(kv_heads, workers, [&](Index head, Index) { op.pack(head, head); });
-    detail::for_each_in_turn(jobs, workers, [&](Index job, Index worker) { op.run(job, job / sharing, worker); });
+    detail::for_each_in_turn(op.jobs(), workers,
+                             [&](Index job, Index worker) { op.run(job, job + workers, job / sharing, worker); });
   }
   clear_padding(in.q, y);
 }

@@ -22,7 +22,11 @@ namespace detail {
 /// The rows of a head, or of the keys of one, as one matrix.
 template <Scalar S>
 void copy_head(const SequenceView<const S>& from, Index b, Index first, MatrixView<S> to) noexcept {
-  for (Index t = 0; t < to.rows; ++t) std::copy_n(from.token(b, t) + first, Index{to.cols}, to.row(t));
+  constexpr Index before = 16;  // rows that are asked for ahead: those of one head lie far apart
+  for (Index t = 0; t < to.rows; ++t) {
+    if (t + before < to.rows) prefetch_rows(from.token(b, t + before) + first, Index{to.cols});
+    std::copy_n(from.token(b, t) + first, Index{to.cols}, to.row(t));
+  }
 }
 
 /// g.y of a query, without what was added to y.
@@ -154,26 +158,38 @@ struct AttentionBackward {
             const Tiles& m) const noexcept {
     const AttentionSizes& n = in.sizes;
     const Index count = block.count, first = block.first, at = keys.begin - tile.begin;
-    const auto tile_of = [&](S* tiles, Index dim) {
-      return MatrixView<const S>(tiles + tile.begin * dim + at, dim, keys.size(), key_tile);
-    };
     const MatrixView<const S> q = m.q.middle_rows(first, count), g = m.g.middle_rows(first, count);
     const MatrixView<S> weights(m.weights.data, count, keys.size(), key_tile),
         dscores(m.dscores.data, count, keys.size(), key_tile);
-    small_multiply<S>(factor<S>(q), tile_of(m.scaled_keys, n.key_dim), weights);
-    small_multiply<S>(factor<S>(g), tile_of(m.transposed_values, n.value_dim), dscores);
-    for (Index i = 0; i < count; ++i) {
-      add_distances(fold, in, block.head, block.position + i, keys, weights.row(i));
-      if (visibility == Visibility::partial) {
-        hide_keys(pattern.row(block.head, block.position + i, keys.begin), weights.row(i), keys.size());
-      }
-      fold.pull(weights.row(i), keys.size(), dscores.row(i), m.maximum[first + i], m.inverse[first + i],
-                m.offset[first + i], in.scale);
+    if (visibility == Visibility::partial) {
+      // What no query of a group sees is not worked out.
+      std::fill_n(weights.data, count * key_tile, S{0});
+      std::fill_n(dscores.data, count * key_tile, S{0});
     }
+    for_each_row_group(pattern, block, keys, visibility, [&](Index begin, Index end, TokenRange seen) {
+      const auto tile_of = [&](S* tiles, Index dim) {
+        return MatrixView<const S>(tiles + tile.begin * dim + seen.begin - tile.begin, dim, seen.size(), key_tile);
+      };
+      const auto part_of = [&](const MatrixView<S>& scores) {
+        return MatrixView<S>(scores.row(begin) + seen.begin - keys.begin, end - begin, seen.size(), key_tile);
+      };
+      const MatrixView<S> p = part_of(weights), ds = part_of(dscores);
+      small_multiply<S>(factor<S>(q.middle_rows(begin, end - begin)), tile_of(m.scaled_keys, n.key_dim), p);
+      small_multiply<S>(factor<S>(g.middle_rows(begin, end - begin)), tile_of(m.transposed_values, n.value_dim), ds);
+      for (Index i = begin; i < end; ++i) {
+        S* const row = p.row(i - begin);
+        add_distances(fold, in, block.head, block.position + i, seen, row);
+        if (visibility == Visibility::partial) {
+          hide_keys(pattern.row(block.head, block.position + i, seen.begin), row, seen.size());
+        }
+        fold.pull(row, seen.size(), ds.row(i - begin), m.maximum[first + i], m.inverse[first + i], m.offset[first + i],
+                  in.scale);
+      }
+      small_multiply_add<S>(factor<S>(ds), m.keys.middle_rows(seen.begin, seen.size()),
+                            m.dq.middle_rows(first + begin, end - begin));
+    });
     small_multiply_add<S>(transposed_factor<S>(weights), g, m.dvalues.middle_rows(at, keys.size()));
     small_multiply_add<S>(transposed_factor<S>(dscores), q, m.dkeys.middle_rows(at, keys.size()));
-    small_multiply_add<S>(factor<S>(dscores), m.keys.middle_rows(keys.begin, keys.size()),
-                          m.dq.middle_rows(first, count));
   }
 };
 

@@ -77,13 +77,6 @@ template <int Rows, Scalar S, StoredFor<S> Stored>
   store_n(w + rest, total, n - rest);
 }
 
-/// Asks for numbers that are needed soon, up to the second cache level: the first one has no room for a tile.
-template <class Stored>
-[[gnu::always_inline]] inline void prefetch_rows(const Stored* row, Index count) noexcept {
-  constexpr Index line = 64 / static_cast<Index>(sizeof(Stored));
-  for (Index i = 0; i < count; i += line) __builtin_prefetch(row + i, 0, 2);
-}
-
 /// Whether so many keys and values are taken to come from memory and not from a cache.
 template <class Stored>
 [[nodiscard]] constexpr bool is_far(const AttentionSizes& n, Index count) noexcept {

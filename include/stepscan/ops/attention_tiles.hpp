@@ -78,6 +78,13 @@ inline constexpr Index key_tile = mask_keys;
 /// Queries of a tile: whole groups of a product's rows.
 inline constexpr Index query_tile = 48 / product_tile.rows * product_tile.rows;
 
+/// Asks for numbers that are needed soon, up to the second cache level: the first one has no room for a tile.
+template <class Stored>
+[[gnu::always_inline]] inline void prefetch_rows(const Stored* row, Index count) noexcept {
+  constexpr Index line = 64 / static_cast<Index>(sizeof(Stored));
+  for (Index i = 0; i < count; i += line) __builtin_prefetch(row + i, 0, 2);
+}
+
 /// The keys and values of one key/value head of one batch member, packed once for all its queries: a tile of keys is
 /// [key_dim, key_tile], multiplied by the unit of the logits; values are [keys, value_dim].
 template <Scalar S>
@@ -95,14 +102,24 @@ struct PackedKeys {
     return {memory, memory + tiles(keys) * key_tile * n.key_dim, n.key_dim, n.value_dim};
   }
 
+  /// A few keys at a time, those after the next ones being asked for: rows of one head lie far apart.
   void pack(const AttentionInputs<S>& in, Index b, Index g, S unit) const noexcept {
+    constexpr Index run = 8;
+    static_assert(key_tile % run == 0);
     const Index count = in.k.length(b);
-    for (Index first = 0; first < count; first += key_tile) {
-      transpose_scaled(
-          {in.k.token(b, first) + g * key_dim, std::min(key_tile, count - first), key_dim, in.k.time_stride}, unit,
-          keys + first * key_dim);
+    const auto key = [&](Index j) { return in.k.token(b, j) + g * key_dim; };
+    const auto value = [&](Index j) { return in.v.token(b, j) + g * value_dim; };
+    for (Index first = 0; first < count; first += run) {
+      const Index end = std::min(first + run, count);
+      for (Index j = first + 2 * run; j < std::min(end + 2 * run, count); ++j) {
+        prefetch_rows(key(j), key_dim);
+        prefetch_rows(value(j), value_dim);
+      }
+      const Index tile = first / key_tile * key_tile;
+      transpose_scaled({key(first), end - first, key_dim, in.k.time_stride}, unit,
+                       keys + tile * key_dim + (first - tile));
+      for (Index j = first; j < end; ++j) std::copy_n(value(j), value_dim, values + j * value_dim);
     }
-    for (Index j = 0; j < count; ++j) std::copy_n(in.v.token(b, j) + g * value_dim, value_dim, values + j * value_dim);
   }
 
   /// Keys of a range inside a tile.
@@ -170,11 +187,12 @@ struct QueryBlock {
   [[nodiscard]] TokenRange rows(Index begin, Index end) const noexcept { return {position + begin, position + end}; }
 };
 
-/// Calls f(first row, end row, keys seen) for groups of rows of a block that share a run of a tile's keys.
+/// Calls f(first row, end row, keys seen) for groups of rows of a block that share a run of a tile's keys: all of them
+/// where they see the whole of it, else as many as a product takes at once.
 template <KeyPattern Pattern, class F>
 void for_each_row_group(const Pattern& pattern, const QueryBlock& block, TokenRange keys, Visibility visibility,
                         F&& f) {
-  constexpr Index most = product_tile.rows;
+  const Index most = visibility == Visibility::partial ? Index{product_tile.rows} : block.count;
   for (Index first = 0; first < block.count; first += most) {
     const Index end = std::min(first + most, block.count);
     TokenRange seen = keys;

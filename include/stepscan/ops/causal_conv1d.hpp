@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <stepscan/ops/activation.hpp>
 #include <stepscan/scan/executors.hpp>
 
@@ -38,33 +39,46 @@ struct ConvInputs {
   [[nodiscard]] const S* row(Index t) const noexcept { return t < 0 ? window.row(window.rows + t) : x.row(t); }
 };
 
-/// bias + sum_k tap_k input(k) of the features of these lanes.
-template <Scalar S, Index Width, class Lanes, class Input>
-[[gnu::always_inline]] inline Simd<S> convolve(const ConvTaps<S, Width>& conv, Index i, const Lanes& lanes,
-                                               const Input& input) noexcept {
-  Simd<S> sum = conv.bias == nullptr ? Simd<S>(S{0}) : lanes.load(conv.bias + i);
-  for (Index k = 0; k < conv.taps.rows; ++k) sum = fma(lanes.load(conv.taps.row(k) + i), lanes.load(input(k) + i), sum);
-  return sum;
+/// bias + sum_k tap_k input(r + k) of the features of these lanes for the tokens r, for all of which a tap is read once.
+template <std::size_t Tokens, Scalar S, Index Width, class Lanes, class Input>
+[[gnu::always_inline]] inline std::array<Simd<S>, Tokens> convolve(const ConvTaps<S, Width>& conv, Index i,
+                                                                   const Lanes& lanes, const Input& input) noexcept {
+  std::array<Simd<S>, Tokens> sums;
+  sums.fill(conv.bias == nullptr ? Simd<S>(S{0}) : lanes.load(conv.bias + i));
+  for (Index k = 0; k < conv.taps.rows; ++k) {
+    const Simd<S> tap = lanes.load(conv.taps.row(k) + i);
+    for (std::size_t r = 0; r < Tokens; ++r) {
+      sums[r] = fma(tap, lanes.load(input(static_cast<Index>(r) + k) + i), sums[r]);
+    }
+  }
+  return sums;
 }
 
 /// The outputs of a range of tokens of one member.
 template <class Function, class Math, Scalar S, Index Width>
 void convolve_tokens(const ConvTaps<S, Width>& conv, const ConvInputs<S>& inputs, TokenRange tokens,
                      MatrixView<S> y) noexcept {
+  constexpr std::size_t block = 4;
   const Index before = conv.taps.rows - 1;
-  const auto one = [&](Index t, const auto& input) __attribute__((always_inline)) {
+  const auto emit = [&]<std::size_t Tokens>(std::integral_constant<std::size_t, Tokens>, Index t, const auto& input)
+      __attribute__((always_inline)) {
     for_each_lanes<S>(y.cols, [&](Index i, auto lanes) {
-      lanes.store(y.row(t) + i, Function::template apply<Math>(convolve(conv, i, lanes, input)));
+      const auto sums = convolve<Tokens>(conv, i, lanes, input);
+      for (std::size_t r = 0; r < Tokens; ++r) {
+        lanes.store(y.row(t + static_cast<Index>(r)) + i, Function::template apply<Math>(sums[r]));
+      }
     });
   };
+  const auto one = std::integral_constant<std::size_t, 1>{};
+  const auto row_behind = [&](Index t) {
+    return [stride = inputs.x.stride, oldest = inputs.x.row(t - before)](Index k) { return oldest + k * stride; };
+  };
   Index t = tokens.begin;
-  for (; t < std::min(before, tokens.end); ++t) {
-    one(t, [&](Index k) { return inputs.row(t - before + k); });
+  for (; t < std::min(before, tokens.end); ++t) emit(one, t, [&](Index k) { return inputs.row(t - before + k); });
+  for (; t + static_cast<Index>(block) <= tokens.end; t += static_cast<Index>(block)) {
+    emit(std::integral_constant<std::size_t, block>{}, t, row_behind(t));
   }
-  for (; t < tokens.end; ++t) {
-    const S* oldest = inputs.x.row(t - before);
-    one(t, [&](Index k) { return oldest + k * inputs.x.stride; });
-  }
+  for (; t < tokens.end; ++t) emit(one, t, row_behind(t));
 }
 
 }  // namespace detail

@@ -42,7 +42,8 @@ struct CausalConvBackward {
     const auto input = [&](Index k) { return inputs.row(t - before + k); };
     for_each_lanes<S>(count, [&](Index u, auto lanes) {
       const Index i = first + u;
-      const Simd<S> d = activation_slope<Function>(convolve(conv, i, lanes, input)) * lanes.load(dy.token(b, t) + i);
+      const Simd<S> argument = convolve<1>(conv, i, lanes, input).front();
+      const Simd<S> d = activation_slope<Function>(argument) * lanes.load(dy.token(b, t) + i);
       lanes.store(slot(t) + i, d);
       lanes.store(dbias + i, lanes.load(dbias + i) + d);
       Simd<S> sum = left < before ? lanes.load(dends + window_row(b, before - 1 - left) + i) : Simd<S>(S{0});

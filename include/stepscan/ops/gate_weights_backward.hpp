@@ -40,12 +40,12 @@ class TransposedGates {
     }
   }
 
-  /// dh[r] += U^T da[r], without the late gate
-  void recur(MatrixView<const S> da, MatrixView<S> dh) const noexcept {
+  /// dh[r] += U^T da[r], without the late gate; `backwards` as in PanelsView::multiply
+  void recur(MatrixView<const S> da, MatrixView<S> dh, bool backwards) const noexcept {
     const Index dim = p_.head_dim(), hidden = p_.hidden();
     if (p_.heads == 1) {
       const PanelsView<S> panels{recurrent_, dim, recurrent_gates * dim};
-      panels.multiply_add(da.middle_cols(0, recurrent_gates * dim), dh);
+      panels.multiply_add(da.middle_cols(0, recurrent_gates * dim), dh, backwards);
       return;
     }
     for (Index gate = 0; gate < recurrent_gates; ++gate) {
@@ -136,14 +136,18 @@ struct WeightProduct {
   MatrixView<const S> a, b;
 };
 
-/// Rows of a product that one thread takes; fixed, so that the thread count changes no bit.
-inline constexpr Index weight_product_rows = 256;
+/// Rows of a product that one thread takes: all of them where it is alone. How they are split changes no bit.
+[[nodiscard]] inline Index weight_product_rows(Index rows) noexcept {
+  constexpr Index shared = 256;
+  return max_threads() == 1 ? rows : std::min(shared, rows);
+}
 
 template <Scalar S>
 void append_product(std::vector<WeightProduct<S>>& products, MatrixView<S> c, MatrixView<const S> a,
                     MatrixView<const S> b) {
-  for (Index first = 0; first < c.rows; first += weight_product_rows) {
-    const Index rows = std::min(weight_product_rows, c.rows - first);
+  const Index most = weight_product_rows(c.rows);
+  for (Index first = 0; first < c.rows; first += most) {
+    const Index rows = std::min(most, c.rows - first);
     products.push_back({c.middle_rows(first, rows), a.middle_cols(first, rows), b});
   }
 }

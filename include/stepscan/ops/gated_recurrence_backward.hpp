@@ -104,7 +104,7 @@ void forward_chunked(const Weights& weights, const StateRows<S, Cell::states>& s
           const auto now = middle_rows(state, begin + first, active);
           detail::copy_rows(now, middle_rows(before, first, active));
           advance<Cell, Math>(weights, now, gates.middle_rows(first, active), late.middle_rows(begin + first, active),
-                              y.frame(t, begin + first, active));
+                              y.frame(t, begin + first, active), t % 2 != 0);
         });
       }
     });
@@ -164,11 +164,12 @@ namespace detail {
 
 /// One token back for a run of batch members: dstate goes from the state after the token to the one before it, da
 /// becomes the cotangents of the pre-activations. For a cell with a late candidate, `late` becomes what its weights
-/// multiplied, and dq is scratch.
+/// multiplied, and dq is scratch. `backwards` as in PanelsView::multiply.
 template <class Cell, Scalar S>
 void pull_back_token(const TransposedGates<Cell, S>& weights, MatrixView<const S> gates,
                      const StateRows<S, Cell::states>& before, MatrixView<const S> dy, MatrixView<S> da,
-                     MatrixView<S> late, MatrixView<S> dq, const StateRows<S, Cell::states>& dstate) noexcept {
+                     MatrixView<S> late, MatrixView<S> dq, const StateRows<S, Cell::states>& dstate,
+                     bool backwards) noexcept {
   const Index hidden = dy.cols;
   const auto store_back = [&](Index r, Index u, auto lanes, const auto& da_u, const auto& dstate_u) {
     for (std::size_t g = 0; g < Cell::gates; ++g) lanes.store(da.row(r) + static_cast<Index>(g) * hidden + u, da_u[g]);
@@ -198,7 +199,7 @@ void pull_back_token(const TransposedGates<Cell, S>& weights, MatrixView<const S
       });
     }
   }
-  weights.recur(da, dstate[0]);
+  weights.recur(da, dstate[0], backwards);
 }
 
 /// The inputs of tokens [first, first + count) as rows, with the batch inside and padding zero; the caller's own memory
@@ -281,11 +282,11 @@ void gated_backward(const GateParameters<S, Dynamic, Dynamic, Dynamic>& paramete
       for (Index t = end - 1; t >= start; --t) {
         for_each_active_run(x.members(begin, members), dy, t, [&](Index run, Index active) {
           const Index first = begin + run, row = (t - start) * x.batch + first;
-          detail::pull_back_token<Cell, S>(weights, tape.gate_rows(t, 1).middle_rows(first, active),
-                                           middle_rows(tape.before_rows(t, 1), first, active),
-                                           dy.frame(t, first, active), da.middle_rows(row, active),
-                                           Cell::late_candidate ? late.middle_rows(row, active) : late,
-                                           dq.middle_rows(first, active), middle_rows(dstate, first, active));
+          detail::pull_back_token<Cell, S>(
+              weights, tape.gate_rows(t, 1).middle_rows(first, active),
+              middle_rows(tape.before_rows(t, 1), first, active), dy.frame(t, first, active),
+              da.middle_rows(row, active), Cell::late_candidate ? late.middle_rows(row, active) : late,
+              dq.middle_rows(first, active), middle_rows(dstate, first, active), t % 2 != 0);
         });
       }
     });

@@ -20,7 +20,7 @@ inline constexpr int selective_registers = 2;
 template <Scalar S>
 inline constexpr Index selective_lanes{selective_registers * simd_width<S>};
 
-/// Channels [first, first + count) of one group.
+/// Channels [first, first + count) of one group: a strip, or several that follow each other.
 struct SelectiveStrip {
   Index first = 0;
   Index count = 0;
@@ -55,6 +55,24 @@ struct SelectiveLayout {
     const Index group = block / blocks_per_group, channels = features / groups;
     const Index first = (block % blocks_per_group * strips_per_block + j) * lanes;
     return {group * channels + first, std::clamp<Index>(channels - first, 0, lanes), group};
+  }
+  /// All channels of a block.
+  [[nodiscard]] constexpr SelectiveStrip channels(Index block) const noexcept {
+    const SelectiveStrip begin = strip(block, 0);
+    const Index end = (begin.group + 1) * (features / groups);
+    return {begin.first, std::min(strips_per_block * lanes, end - begin.first), begin.group};
+  }
+  /// Calls f(channels, number of the first strip) for all channels, in runs of at most so many strips.
+  template <class F>
+  constexpr void for_each_run(Index strips, F&& f) const {
+    const Index per_group = features / groups;
+    for (Index group = 0; group < groups; ++group) {
+      const Index number = group * blocks_per_group * strips_per_block;
+      for (Index first = 0; first < per_group; first += strips * lanes) {
+        const Index count = std::min(strips * lanes, per_group - first);
+        f(SelectiveStrip{group * per_group + first, count, group}, number + first / lanes);
+      }
+    }
   }
   /// Calls f(strip, its number) for the strips of a block.
   template <class F>

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <initializer_list>
 #include <stepscan/core/workspace.hpp>
+#include <stepscan/kernels/rows_ahead.hpp>
 #include <stepscan/ops/selective_layout.hpp>
 #include <stepscan/scan/executors.hpp>
 
@@ -56,16 +58,26 @@ namespace detail {
 /// states that a backward pass computes again in the first two.
 inline constexpr Index selective_piece = 32;
 
-/// s_t = delta_t + delta_bias
-template <Scalar S, std::size_t P>
-[[gnu::always_inline]] inline SelectiveLanes<S> shifted_delta(const SelectiveParameters<S, P>& p,
-                                                              const SelectiveStrip& strip, const S* delta) noexcept {
-  SelectiveLanes<S> s = load_channels(delta + strip.first, strip.count);
-  if (p.delta_bias != nullptr) {
-    const SelectiveLanes<S> bias = load_channels(p.delta_bias + strip.first, strip.count);
-    for_each_register([&](std::size_t r) { s[r] = s[r] + bias[r]; });
+/// The rows of these tokens of a member that a block of channels passes: its part of `sequences`, some of which may be
+/// of null data, and with the first block B and C. None of a single block: its rows follow each other in memory, which
+/// the hardware foresees.
+template <Scalar S>
+[[nodiscard]] RowsAhead<S> selective_rows(const SelectiveLayout& layout, Index block, Index member, TokenRange tokens,
+                                          std::initializer_list<SequenceView<const S>> sequences,
+                                          const SelectiveInputs<S>& in) noexcept {
+  RowsAhead<S> ahead;
+  if (layout.blocks() == 1) return ahead;
+  const auto add = [&](const SequenceView<const S>& x, Index first, Index count) {
+    if (x.data == nullptr || tokens.size() <= 0) return;
+    ahead.add({x.token(member, tokens.begin) + first, tokens.size(), count, x.time_stride});
+  };
+  const SelectiveStrip channels = layout.channels(block);
+  for (const SequenceView<const S>& x : sequences) add(x, channels.first, channels.count);
+  if (block == 0) {
+    add(in.B, 0, in.B.features);
+    add(in.C, 0, in.C.features);
   }
-  return s;
+  return ahead;
 }
 
 /// B_t and C_t: numbers to broadcast, or rows of `lanes` numbers.
@@ -99,10 +111,11 @@ template <bool InRange, Scalar S, std::size_t P>
   }
 }
 
-/// Room for what a piece of tokens is for a strip, rows of `lanes` numbers; and for its strips of A, B and C where
+/// Room for what some tokens are for some strips, [strips, tokens, lanes] each; and for the A, B and C of a strip where
 /// these are not packed.
 template <Scalar S, std::size_t P>
 struct SelectiveRoom {
+  Index tokens;
   S* dt;
   S* dtu;
   S* read;  ///< C h
@@ -113,122 +126,185 @@ struct SelectiveRoom {
   [[nodiscard]] static constexpr Index strip_size(const SelectiveLayout& layout) noexcept {
     return static_cast<Index>(P) * layout.strip_size();
   }
-  [[nodiscard]] static constexpr Index size(const SelectiveLayout& layout) noexcept {
-    return 3 * selective_piece * layout.lanes + 3 * strip_size(layout) + layout.lanes;
+  [[nodiscard]] static constexpr Index size(const SelectiveLayout& layout, Index strips, Index tokens) noexcept {
+    return 3 * strips * tokens * layout.lanes + 3 * strip_size(layout) + layout.lanes;
   }
-  SelectiveRoom(const SelectiveLayout& layout, S* memory) noexcept
-      : dt(memory),
-        dtu(dt + selective_piece * layout.lanes),
-        read(dtu + selective_piece * layout.lanes),
-        A(read + selective_piece * layout.lanes),
+  SelectiveRoom(const SelectiveLayout& layout, Index strips, Index most_tokens, S* memory) noexcept
+      : tokens(most_tokens),
+        dt(memory),
+        dtu(dt + strips * tokens * layout.lanes),
+        read(dtu + strips * tokens * layout.lanes),
+        A(read + strips * tokens * layout.lanes),
         B(A + strip_size(layout) + layout.lanes),
         C(B + strip_size(layout)) {}
+
+  /// Of token i and strip j.
+  [[nodiscard]] constexpr Index at(Index i, Index j) const noexcept { return (j * tokens + i) * selective_lanes<S>; }
 };
 
-/// A few tokens of one strip of one batch member, in three passes: what does not depend on the states, the states, what
-/// is made of them. The first and the last have no chain from token to token to wait for. None is inlined, so that each
-/// has the registers for itself.
+/// A few tokens of some strips of one batch member, several where A is packed, in three passes: what does not depend on
+/// the states, the states, strip by strip, and what is made of them. The first and the last have no chain from token to
+/// token to wait for. None is inlined, so that each has the registers for itself.
 template <class Math, Scalar S, std::size_t P>
 struct SelectivePiece {
   static constexpr Index lanes = selective_lanes<S>;
 
   const SelectiveParameters<S, P>& p;
   const SelectiveInputs<S>& in;
-  SelectiveStrip strip;
-  Index number;  ///< of the strip
+  SelectiveStrip strips;
+  Index number;  ///< of the first strip
   Index member;
   TokenRange tokens;
   SelectiveRoom<S, P> room;
+  RowsAhead<S>& ahead;
+  const S* first_A = p.A.strip(strip(0), number, lanes, room.A);
 
-  [[nodiscard]] Planes<const S*, P> A() const noexcept {
-    return planes_at<P>(p.A.strip(strip, number, lanes, room.A), p.layout.strip_size());
+  [[nodiscard]] Index strip_count() const noexcept { return (strips.count + lanes - 1) / lanes; }
+  [[nodiscard, gnu::always_inline]] Index count(Index j) const noexcept {
+    return std::min(lanes, strips.count - j * lanes);
+  }
+  [[nodiscard]] SelectiveStrip strip(Index j) const noexcept {
+    return {strips.first + j * lanes, count(j), strips.group};
+  }
+  [[nodiscard]] Planes<const S*, P> A(Index j) const noexcept {
+    return planes_at<P>(first_A + j * p.A.rows() * lanes, p.layout.strip_size());
   }
 
-  /// B_t and C_t.
+  /// B_t and C_t of strip j.
   template <bool Broadcast>
-  [[nodiscard, gnu::always_inline]] SelectiveWeights<S, P, Broadcast> weights(Index t) const noexcept {
+  [[nodiscard, gnu::always_inline]] SelectiveWeights<S, P, Broadcast> weights(Index t, Index j) const noexcept {
     const Index states = p.layout.state_size;
     const auto variable = [&](const SequenceView<const S>& sequence) {
-      return planes_at<P>(sequence.token(member, t) + strip.group * states, p.layout.groups * states);
+      return planes_at<P>(sequence.token(member, t) + strips.group * states, p.layout.groups * states);
     };
     if constexpr (Broadcast) {
       return {variable(in.B), variable(in.C)};
     } else {
       const auto rows = [&](const SelectiveMatrix<S, P>& constant, const SequenceView<const S>& sequence, S* own) {
-        const S* strips = own;
+        const S* values = own;
         if (sequence.data == nullptr) {
-          strips = constant.strip(strip, number, lanes, own);
+          values = constant.strip(strip(j), number + j, lanes, own);
         } else {
           for (const S* row : variable(sequence)) {
             for (Index n = 0; n < states; ++n, own += lanes) std::fill_n(own, lanes, row[n]);
           }
         }
-        return planes_at<P>(strips, p.layout.strip_size());
+        return planes_at<P>(values, p.layout.strip_size());
       };
       return {rows(p.B, in.B, room.B), rows(p.C, in.C, room.C)};
     }
   }
 
+  /// What a sequence has of the piece's tokens and channels, and strip j of token i of it.
+  template <class T>
+  [[nodiscard, gnu::always_inline]] MatrixView<T> channels(const SequenceView<T>& sequence) const noexcept {
+    if (sequence.data == nullptr) return {};
+    return {sequence.token(member, tokens.begin) + strips.first, tokens.size(), strips.count, sequence.time_stride};
+  }
+  [[nodiscard, gnu::always_inline]] SelectiveLanes<S> load_strip(const MatrixView<const S>& x, Index i,
+                                                                 Index j) const noexcept {
+    return load_channels(x.row(i) + j * lanes, count(j));
+  }
+  /// The same of a parameter.
+  [[nodiscard, gnu::always_inline]] SelectiveLanes<S> load_strip(const S* parameter, Index j) const noexcept {
+    return load_channels(parameter + strips.first + j * lanes, count(j));
+  }
+  /// s = delta + delta_bias
+  [[nodiscard, gnu::always_inline]] SelectiveLanes<S> load_delta(const MatrixView<const S>& delta, Index i,
+                                                                 Index j) const noexcept {
+    SelectiveLanes<S> s = load_strip(delta, i, j);
+    if (p.delta_bias != nullptr) {
+      const SelectiveLanes<S> bias = load_strip(p.delta_bias, j);
+      for_each_register([&](std::size_t r) { s[r] = s[r] + bias[r]; });
+    }
+    return s;
+  }
+
   /// dt and dt u. Whether all |dt A| are within the range of the exponential.
-  [[nodiscard, gnu::noinline, gnu::flatten]] bool load_tokens(const Planes<const S*, P>& a) const noexcept {
-    const SelectiveLanes<S> largest = load_channels(a.back() + p.layout.strip_size(), lanes);
+  [[nodiscard, gnu::noinline, gnu::flatten]] bool load_tokens() const noexcept {
+    const MatrixView<const S> u = channels(in.u), delta = channels(in.delta);
+    if (p.delta_softplus) {
+      for_each([&](Index i, Index j) {
+        SelectiveLanes<S> s = load_delta(delta, i, j);
+        for_each_register([&](std::size_t r) { s[r] = softplus_exponential<Math>(s[r]); });
+        store_channels(room.dt + room.at(i, j), s, lanes);
+      });
+    }
     bool in_range = true;
-    for (Index t = tokens.begin; t < tokens.end; ++t) {
-      const SelectiveLanes<S> u = load_channels(in.u.token(member, t) + strip.first, strip.count);
-      SelectiveLanes<S> dt = shifted_delta(p, strip, in.delta.token(member, t)), dtu;
+    for_each([&](Index i, Index j) {
+      const SelectiveLanes<S> largest = load_channels(A(j).back() + p.layout.strip_size(), lanes);
+      SelectiveLanes<S> dt = load_delta(delta, i, j), dtu = load_strip(u, i, j);
+      if (p.delta_softplus) {
+        const SelectiveLanes<S> e = load_channels(room.dt + room.at(i, j), lanes);
+        for_each_register([&](std::size_t r) { dt[r] = softplus_from<Math>(e[r], dt[r]); });
+      }
       for_each_register([&](std::size_t r) {
-        if (p.delta_softplus) dt[r] = softplus<Math>(dt[r]);
-        dtu[r] = dt[r] * u[r];
+        dtu[r] = dt[r] * dtu[r];
         in_range = all(abs(dt[r]) * largest[r] <= Simd<S>(exp2_limit<S>)) && in_range;
       });
-      store_channels(room.dt + (t - tokens.begin) * lanes, dt, lanes);
-      store_channels(room.dtu + (t - tokens.begin) * lanes, dtu, lanes);
-    }
+      store_channels(room.dt + room.at(i, j), dt, lanes);
+      store_channels(room.dtu + room.at(i, j), dtu, lanes);
+    });
     return in_range;
   }
 
-  /// h = exp(dt A) h + dt u B and C h (2 Re of it where complex) for all tokens. With Keep, h moves on from row to row
-  /// of [tokens + 1, state_size, lanes], and the exponentials are kept beside it. With Spread, the states of a whole
-  /// strip stand in rows of all features.
+  /// h = exp(dt A) h + dt u B and C h (2 Re of it where complex) of strip j for all tokens. With Keep, h moves on from
+  /// row to row of [tokens + 1, state_size, lanes], and the exponentials are kept beside it. With Spread, the states of
+  /// a whole strip stand in rows of all features.
   template <bool Broadcast, bool Keep = false, bool Spread = false>
-  void move_states(const Planes<const S*, P>& a, const Planes<S*, P>& h,
-                   const Planes<S*, P>& decays = {}) const noexcept {
-    if (load_tokens(a)) [[likely]] {
-      move_states_within<Broadcast, Keep, Spread, true>(a, h, decays);
+  void move_states(bool in_range, Index j, const Planes<S*, P>& h, const Planes<S*, P>& decays = {}) const noexcept {
+    if (in_range) [[likely]] {
+      move_states_within<Broadcast, Keep, Spread, true>(j, A(j), h, decays);
     } else {
-      move_states_within<Broadcast, Keep, Spread, false>(a, h, decays);
+      move_states_within<Broadcast, Keep, Spread, false>(j, A(j), h, decays);
     }
   }
 
   /// y = (C h + D u) silu(z)
   [[gnu::noinline, gnu::flatten]] void write_outputs(const SequenceView<S>& y) const noexcept {
-    SelectiveLanes<S> skip;
-    if (p.skip != nullptr) skip = load_channels(p.skip + strip.first, strip.count);
-    for (Index t = tokens.begin; t < tokens.end; ++t) {
-      SelectiveLanes<S> out = load_channels(room.read + (t - tokens.begin) * lanes, lanes);
-      if (p.skip != nullptr) {
-        const SelectiveLanes<S> u = load_channels(in.u.token(member, t) + strip.first, strip.count);
-        for_each_register([&](std::size_t r) { out[r] = fma(skip[r], u[r], out[r]); });
-      }
+    const MatrixView<const S> u = channels(in.u), z = channels(in.z);
+    const MatrixView<S> outputs = channels(y);
+    for_each([&](Index i, Index j) {
+      SelectiveLanes<S> out = load_read(u, i, j);
       if (in.z.data != nullptr) {
-        const SelectiveLanes<S> z = load_channels(in.z.token(member, t) + strip.first, strip.count);
-        for_each_register([&](std::size_t r) { out[r] = out[r] * silu<Math>(z[r]); });
+        const SelectiveLanes<S> gate = load_strip(z, i, j);
+        for_each_register([&](std::size_t r) { out[r] = out[r] * silu<Math>(gate[r]); });
       }
-      store_channels(y.token(member, t) + strip.first, out, strip.count);
+      store_channels(outputs.row(i) + j * lanes, out, count(j));
+    });
+  }
+
+  /// C h + D u
+  [[nodiscard, gnu::always_inline]] SelectiveLanes<S> load_read(const MatrixView<const S>& inputs, Index i,
+                                                                Index j) const noexcept {
+    SelectiveLanes<S> read = load_channels(room.read + room.at(i, j), lanes);
+    if (p.skip != nullptr) {
+      const SelectiveLanes<S> skip = load_strip(p.skip, j), u = load_strip(inputs, i, j);
+      for_each_register([&](std::size_t r) { read[r] = fma(skip[r], u[r], read[r]); });
+    }
+    return read;
+  }
+
+  /// Calls f(i, j) for the tokens and, of each, the strips.
+  template <class F>
+  [[gnu::always_inline]] void for_each(F&& f) const noexcept {
+    for (Index i = 0, strips_of_each = strip_count(); i < tokens.size(); ++i) {
+      for (Index j = 0; j < strips_of_each; ++j) f(i, j);
     }
   }
 
  private:
   template <bool Broadcast, bool Keep, bool Spread, bool InRange>
-  [[gnu::noinline, gnu::flatten]] void move_states_within(Planes<const S*, P> a, Planes<S*, P> h,
+  [[gnu::noinline, gnu::flatten]] void move_states_within(Index j, Planes<const S*, P> a, Planes<S*, P> h,
                                                           Planes<S*, P> decays) const noexcept {
     constexpr FullLanes<S> full;
     const Index state_size = p.layout.state_size, size = state_size * lanes;
     const Index row = Spread ? p.layout.features : lanes;
     for (Index i = 0; i < tokens.size(); ++i) {
-      const SelectiveWeights<S, P, Broadcast> w = weights<Broadcast>(tokens.begin + i);
-      const SelectiveLanes<S> dt = load_channels(room.dt + i * lanes, lanes);
-      const SelectiveLanes<S> dtu = load_channels(room.dtu + i * lanes, lanes);
+      ahead.ask();
+      const SelectiveWeights<S, P, Broadcast> w = weights<Broadcast>(tokens.begin + i, j);
+      const SelectiveLanes<S> dt = load_channels(room.dt + room.at(i, j), lanes);
+      const SelectiveLanes<S> dtu = load_channels(room.dtu + room.at(i, j), lanes);
       const Planes<S*, P> from = h;
       if constexpr (Keep) h = advance(h, size);
       SelectiveLanes<S> read;
@@ -247,7 +323,7 @@ struct SelectivePiece {
         });
       }
       if constexpr (P == 2) for_each_register([&](std::size_t r) { read[r] = read[r] + read[r]; });
-      store_channels(room.read + i * lanes, read, lanes);
+      store_channels(room.read + room.at(i, j), read, lanes);
     }
   }
 };

@@ -32,6 +32,16 @@ namespace detail {
   return {begin, std::min({begin + selective_piece, chunk + grid.chunk, length})};
 }
 
+/// Room for a piece of a block, of every worker.
+template <Scalar S, std::size_t P>
+[[nodiscard]] Index piece_room_size(const SelectiveLayout& layout) noexcept {
+  return worker_stride<S>(SelectiveRoom<S, P>::size(layout, layout.strips_per_block, selective_piece));
+}
+template <Scalar S, std::size_t P>
+[[nodiscard]] SelectiveRoom<S, P> piece_room(const SelectiveLayout& layout, S* rooms, Index worker) noexcept {
+  return {layout, layout.strips_per_block, selective_piece, rooms + worker * piece_room_size<S, P>(layout)};
+}
+
 /// A sequence of the executors is one block of channels of one batch member; its states lie as strips. Emit also keeps,
 /// where there is room, the states that enter every piece.
 template <class Math, Scalar S, std::size_t P>
@@ -53,31 +63,38 @@ struct SelectiveScanOperation : InAffineSlots<DiagonalAffine<S, P>, S, P> {
 
   void summarise(const ScanJob& job, const typename Monoid::Element& element) const noexcept {
     monoid().identity(element);
-    const Index block = job.sequence % p.layout.blocks();
+    RowsAhead<S> ahead;
     for_each_piece(job, [&](const TokenRange& tokens) {
-      p.layout.for_each_strip(block, [&](const SelectiveStrip& strip, Index number) {
-        const Piece piece = piece_of(job, strip, number, tokens);
-        const Index at = number % p.layout.strips_per_block * p.layout.strip_size();
-        move(piece, advance(element.b, at));
-        add_decay(piece, advance(element.a, at));
-      });
+      const Piece piece = piece_of(job, tokens, ahead);
+      move(piece, element.b);
+      for (Index j = 0; j < piece.strip_count(); ++j) add_decay(piece, j, element.a);
     });
   }
 
   void emit(const ScanJob& job, const Planes<S*, P>& state) const noexcept {
-    const Index block = job.sequence % p.layout.blocks(), size = p.layout.block_size();
     for_each_piece(job, [&](const TokenRange& tokens) {
-      if (checkpoints != nullptr) {
-        const Index number = job.sequence * selective_pieces(grid) + selective_piece_of(grid, tokens.begin);
-        const Planes<S*, P> kept = planes_at<P>(checkpoints + number * static_cast<Index>(P) * size, size);
-        for (std::size_t k = 0; k < P; ++k) std::copy_n(state[k], size, kept[k]);
-      }
-      p.layout.for_each_strip(block, [&](const SelectiveStrip& strip, Index number) {
-        const Piece piece = piece_of(job, strip, number, tokens);
-        move(piece, advance(state, number % p.layout.strips_per_block * p.layout.strip_size()));
-        piece.write_outputs(y);
-      });
+      const TokenRange behind{tokens.end, std::min(tokens.end + selective_piece, job.tokens.end)};
+      pass({job.sequence, job.position, job.worker, tokens}, state, rows_ahead(job.sequence, behind));
     });
+  }
+
+  /// The tokens of a piece, while the rows of what comes next are asked for.
+  void pass(const ScanJob& job, const Planes<S*, P>& state, RowsAhead<S> ahead) const noexcept {
+    const Index size = p.layout.block_size();
+    ahead.spread(p.layout.strips_per_block * job.tokens.size());
+    if (checkpoints != nullptr) {
+      const Index number = job.sequence * selective_pieces(grid) + selective_piece_of(grid, job.tokens.begin);
+      const Planes<S*, P> kept = planes_at<P>(checkpoints + number * static_cast<Index>(P) * size, size);
+      for (std::size_t k = 0; k < P; ++k) std::copy_n(state[k], size, kept[k]);
+    }
+    const Piece piece = piece_of(job, job.tokens, ahead);
+    move(piece, state);
+    piece.write_outputs(y);
+  }
+
+  /// The rows that a sequence reads and writes for these tokens.
+  [[nodiscard]] RowsAhead<S> rows_ahead(Index s, TokenRange tokens) const noexcept {
+    return selective_rows<S>(p.layout, s % p.layout.blocks(), member(s), tokens, {in.u, in.delta, in.z, y}, in);
   }
 
  private:
@@ -89,29 +106,34 @@ struct SelectiveScanOperation : InAffineSlots<DiagonalAffine<S, P>, S, P> {
     }
   }
 
-  [[nodiscard]] Piece piece_of(const ScanJob& job, const SelectiveStrip& strip, Index number,
-                               const TokenRange& tokens) const noexcept {
-    const SelectiveRoom<S, P> room(p.layout, rooms + job.worker * SelectiveRoom<S, P>::size(p.layout));
-    return {p, in, strip, number, member(job.sequence), tokens, room};
+  [[nodiscard]] Piece piece_of(const ScanJob& job, const TokenRange& tokens, RowsAhead<S>& ahead) const noexcept {
+    const Index block = job.sequence % p.layout.blocks(), strips = p.layout.strips_per_block;
+    const SelectiveRoom<S, P> room = piece_room<S, P>(p.layout, rooms, job.worker);
+    return {p, in, p.layout.channels(block), block * strips, member(job.sequence), tokens, room, ahead};
   }
 
   void move(const Piece& piece, const Planes<S*, P>& h) const noexcept {
-    if (in.B.data != nullptr && in.C.data != nullptr) {
-      piece.template move_states<true>(piece.A(), h);
-    } else {
-      piece.template move_states<false>(piece.A(), h);
+    const bool in_range = piece.load_tokens();
+    for (Index j = 0; j < piece.strip_count(); ++j) {
+      const Planes<S*, P> states = advance(h, j * p.layout.strip_size());
+      if (in.B.data != nullptr && in.C.data != nullptr) {
+        piece.template move_states<true>(in_range, j, states);
+      } else {
+        piece.template move_states<false>(in_range, j, states);
+      }
     }
   }
 
-  /// product *= exp(A sum dt)
-  void add_decay(const Piece& piece, const Planes<S*, P>& product) const noexcept {
+  /// product *= exp(A sum dt), of strip j
+  void add_decay(const Piece& piece, Index j, Planes<S*, P> product) const noexcept {
     constexpr Index lanes = selective_lanes<S>;
     constexpr FullLanes<S> full;
-    const Planes<const S*, P> a = piece.A();
+    const Planes<const S*, P> a = piece.A(j);
+    product = advance(product, j * p.layout.strip_size());
     for_each_register([&](std::size_t r) {
       const Index lane = static_cast<Index>(r) * simd_width<S>;
       Simd<S> sum(S{0});
-      for (Index i = 0; i < piece.tokens.size(); ++i) sum = sum + load(piece.room.dt + i * lanes + lane);
+      for (Index i = 0; i < piece.tokens.size(); ++i) sum = sum + load(piece.room.dt + piece.room.at(i, j) + lane);
       for (Index n = 0; n < p.layout.state_size; ++n) {
         const Index at = n * lanes + lane;
         const Planes<Simd<S>, P> decay = selective_decay<false, S>(sum, load_planes(full, a, at));
@@ -122,19 +144,24 @@ struct SelectiveScanOperation : InAffineSlots<DiagonalAffine<S, P>, S, P> {
 };
 
 /// Pieces of tokens in turn, each through all blocks of a member that a worker has, so that the tokens' rows are read
-/// from memory once. Same bits as block after block.
-template <ScanOperation Op>
+/// from memory once; while a block passes, those of the next one are asked for. Same bits as block after block.
+template <class Op>
 void scan_pieces(const Op& op, const ScanGrid& grid, Index blocks) {
   parallel_for(grid.workers, [&](Index worker) {
     const Index end = grid.sequences * (worker + 1) / grid.workers;
     for (Index first = grid.sequences * worker / grid.workers, next = 0; first < end; first = next) {
       next = std::min((first / blocks + 1) * blocks, end);
       const Index length = op.length(first), pieces = selective_pieces(grid);
+      const auto tokens_of = [&](Index i) {
+        const Index piece = grid.direction == Direction::forward ? i : pieces - 1 - i;
+        return i < pieces ? selective_piece_tokens(grid, length, piece) : TokenRange{};
+      };
       for (Index i = 0; i < pieces; ++i) {
-        const TokenRange tokens =
-            selective_piece_tokens(grid, length, grid.direction == Direction::forward ? i : pieces - 1 - i);
-        for (Index s = first; tokens.size() > 0 && s < next; ++s)
-          op.emit(ScanJob{s, i, worker, tokens}, op.state(s, 0));
+        const TokenRange tokens = tokens_of(i), behind = tokens_of(i + 1);
+        for (Index s = first; tokens.size() > 0 && s < next; ++s) {
+          op.pass(ScanJob{s, i, worker, tokens}, op.state(s, 0),
+                  s + 1 < next ? op.rows_ahead(s + 1, tokens) : op.rows_ahead(first, behind));
+        }
       }
     }
   });
@@ -208,7 +235,7 @@ void selective_scan(const SelectiveParameters<S, P>& p, const SelectiveInputs<S>
   const Index size = layout.block_size(), chunks = chunk_slots(grid, schedule);
   const detail::SelectiveBlocks<S, P> states(layout, grid.sequences, workspace);
   const AffineSlots<S, P> slots(workspace, grid.sequences, chunks, size, size, states.planes);
-  S* rooms = workspace.take<S>(grid.workers * detail::SelectiveRoom<S, P>::size(layout));
+  S* rooms = workspace.take<S>(grid.workers * detail::piece_room_size<S, P>(layout));
   states.pack(h);
   const detail::SelectiveScanOperation<Math, S, P> op{{slots}, p, in, y, grid, rooms, checkpoints};
   if (schedule.parallel) {
@@ -220,10 +247,41 @@ void selective_scan(const SelectiveParameters<S, P>& p, const SelectiveInputs<S>
   clear_padding(in.u, y);
 }
 
+namespace detail {
+
+/// The strips whose token passes a step takes at once.
+[[nodiscard]] constexpr Index selective_step_strips(const SelectiveLayout& layout) noexcept {
+  return std::min<Index>(layout.blocks_per_group * layout.strips_per_block, 32);
+}
+
+/// Strip j of one token; its states [state_size, features] are copied to `local` where they are no whole strip.
+template <bool Broadcast, class Math, Scalar S, std::size_t P>
+void step_strip(const SelectivePiece<Math, S, P>& piece, bool in_range, Index j, const Planes<S*, P>& states,
+                const Planes<S*, P>& local) noexcept {
+  const SelectiveLayout& layout = piece.p.layout;
+  if constexpr (Broadcast) {
+    if (piece.count(j) == layout.lanes) return piece.template move_states<true, false, true>(in_range, j, states);
+  }
+  const auto copy = [&](const Planes<S*, P>& from, Index from_row, Index read, const Planes<S*, P>& to, Index to_row,
+                        Index written) {
+    for (std::size_t k = 0; k < P; ++k) {
+      for (Index n = 0; n < layout.state_size; ++n) {
+        store_channels(to[k] + n * to_row, load_channels(from[k] + n * from_row, read), written);
+      }
+    }
+  };
+  copy(states, layout.features, piece.count(j), local, layout.lanes, layout.lanes);
+  piece.template move_states<Broadcast>(in_range, j, local);
+  copy(local, layout.lanes, layout.lanes, states, layout.features, piece.count(j));
+}
+
+}  // namespace detail
+
 /// Numbers of scratch of one step.
 template <Scalar S, std::size_t P = 1>
 [[nodiscard]] constexpr Index selective_step_room(const SelectiveLayout& layout) noexcept {
-  return detail::SelectiveRoom<S, P>::size(layout) + detail::SelectiveRoom<S, P>::strip_size(layout);
+  using Room = detail::SelectiveRoom<S, P>;
+  return Room::size(layout, detail::selective_step_strips(layout), 1) + Room::strip_size(layout);
 }
 
 /// One token of every batch member: sequences of time 1.
@@ -232,35 +290,23 @@ void selective_scan_step(const SelectiveParameters<S, P>& p, const SelectiveInpu
                          const std::type_identity_t<Planes<S*, P>>& h, SequenceView<S> y, S* memory) noexcept {
   using Room = detail::SelectiveRoom<S, P>;
   const SelectiveLayout& layout = p.layout;
-  const Room room(layout, memory);
-  const Planes<S*, P> local = planes_at<P>(memory + Room::size(layout), layout.strip_size());
+  const Index strips = detail::selective_step_strips(layout);
+  const Room room(layout, strips, 1, memory);
+  const Planes<S*, P> local = planes_at<P>(memory + Room::size(layout, strips, 1), layout.strip_size());
+  RowsAhead<S> ahead;
   for (Index b = 0; b < in.u.batch; ++b) {
-    layout.for_each_strip([&](const SelectiveStrip& strip, Index number) {
-      const Planes<S*, P> states = advance(h, b * layout.state_size * layout.features + strip.first);
-      const detail::SelectivePiece<Math, S, P> piece{p, in, strip, number, b, {0, 1}, room};
-      if (in.B.data != nullptr && in.C.data != nullptr && strip.count == layout.lanes) {
-        piece.template move_states<true, false, true>(piece.A(), states);
-        piece.write_outputs(y);
-        return;
-      }
-      for (std::size_t k = 0; k < P; ++k) {
-        for (Index n = 0; n < layout.state_size; ++n) {
-          store_channels(local[k] + n * layout.lanes, load_channels(states[k] + n * layout.features, strip.count),
-                         layout.lanes);
+    layout.for_each_run(p.A.packed != nullptr ? strips : 1, [&](const SelectiveStrip& run, Index number) {
+      const detail::SelectivePiece<Math, S, P> piece{p, in, run, number, b, {0, 1}, room, ahead};
+      const bool in_range = piece.load_tokens();
+      for (Index j = 0; j < piece.strip_count(); ++j) {
+        const Planes<S*, P> states = advance(h, b * layout.state_size * layout.features + piece.strip(j).first);
+        if (in.B.data != nullptr && in.C.data != nullptr) {
+          detail::step_strip<true>(piece, in_range, j, states, local);
+        } else {
+          detail::step_strip<false>(piece, in_range, j, states, local);
         }
-      }
-      if (in.B.data != nullptr && in.C.data != nullptr) {
-        piece.template move_states<true>(piece.A(), local);
-      } else {
-        piece.template move_states<false>(piece.A(), local);
       }
       piece.write_outputs(y);
-      for (std::size_t k = 0; k < P; ++k) {
-        for (Index n = 0; n < layout.state_size; ++n) {
-          store_channels(states[k] + n * layout.features, load_channels(local[k] + n * layout.lanes, layout.lanes),
-                         strip.count);
-        }
-      }
     });
   }
 }

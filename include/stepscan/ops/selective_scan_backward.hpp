@@ -15,19 +15,19 @@ struct SelectiveGradient {
 
 namespace detail {
 
-/// Room of one worker for one piece of tokens of one strip: its states and decays, and what the forward pass made of
-/// the inputs, rows of `lanes` numbers; and for a block, the sums over its channels that give dB and dC.
+/// Room of one worker for one piece of tokens of a block: a strip's states and decays; the sums over the channels of
+/// the block that give dB and dC; and what the forward pass made of the inputs.
 template <Scalar S, std::size_t P>
 struct SelectivePieceRoom {
   static constexpr Index planes = static_cast<Index>(P);
 
   Planes<S*, P> states;  ///< [piece + 1, state_size, lanes]
   Planes<S*, P> decays;  ///< [piece, state_size, lanes]
-  S* dread;              ///< dyo
-  S* through_B;          ///< sum over n of Re(conj(B) g)
-  S* through_decay;      ///< sum over n of Re(conj(A) m' conj(h)), A in units of log2
+  S* dread;              ///< dyo [strips, piece, lanes]
+  S* through_B;          ///< of a strip [piece, lanes], sum over n of Re(conj(B) g)
+  S* through_decay;      ///< the same, sum over n of Re(conj(A) m' conj(h)), A in units of log2
   S* weight_sums;        ///< [piece, state_size, 2 P, one register]: the planes of dB, then those of dC
-  S* forward;            ///< a SelectiveRoom
+  S* forward;            ///< a SelectiveRoom of the block
 
   [[nodiscard]] static Index states_size(const SelectiveLayout& layout) noexcept {
     return (selective_piece + 1) * layout.strip_size();
@@ -39,14 +39,15 @@ struct SelectivePieceRoom {
     return 2 * planes * selective_piece * layout.state_size * simd_width<S>;
   }
   [[nodiscard]] static Index size(const SelectiveLayout& layout) noexcept {
-    return planes * (states_size(layout) + decays_size(layout)) + 3 * selective_piece * layout.lanes +
-           sums_size(layout) + SelectiveRoom<S, P>::size(layout);
+    return worker_stride<S>(planes * (states_size(layout) + decays_size(layout)) +
+                            (layout.strips_per_block + 2) * selective_piece * layout.lanes + sums_size(layout) +
+                            SelectiveRoom<S, P>::size(layout, layout.strips_per_block, selective_piece));
   }
   SelectivePieceRoom(const SelectiveLayout& layout, S* memory) noexcept
       : states(planes_at<P>(memory, states_size(layout))),
         decays(planes_at<P>(memory + planes * states_size(layout), decays_size(layout))),
         dread(memory + planes * (states_size(layout) + decays_size(layout))),
-        through_B(dread + selective_piece * layout.lanes),
+        through_B(dread + layout.strips_per_block * selective_piece * layout.lanes),
         through_decay(through_B + selective_piece * layout.lanes),
         weight_sums(through_decay + selective_piece * layout.lanes),
         forward(weight_sums + sums_size(layout)) {}
@@ -98,33 +99,41 @@ struct SelectiveScanBackward {
   [[nodiscard]] Index length(Index s) const noexcept { return in.u.length(member(s)); }
   [[nodiscard]] Planes<S*, P> state(Index s, Index) const noexcept { return row(cotangents, s); }
 
-  /// The tokens of a piece.
-  void emit(const ScanJob& job, const Planes<S*, P>& m) const noexcept {
+  /// The rows that a sequence reads and writes for these tokens.
+  [[nodiscard]] RowsAhead<S> rows_ahead(Index s, TokenRange tokens) const noexcept {
+    return selective_rows<S>(p.layout, s % p.layout.blocks(), member(s), tokens,
+                             {in.u, in.delta, in.z, dy, d.u, d.delta, d.z}, in);
+  }
+
+  /// The tokens of a piece, while the rows of what comes next are asked for.
+  void pass(const ScanJob& job, const Planes<S*, P>& m, RowsAhead<S> ahead) const noexcept {
     const Room room(p.layout, rooms + job.worker * Room::size(p.layout));
-    const SelectiveRoom<S, P> forward(p.layout, room.forward);
+    const SelectiveRoom<S, P> forward(p.layout, p.layout.strips_per_block, selective_piece, room.forward);
     const SelectiveSums<S, P> sum(p.layout, sums + job.sequence * SelectiveSums<S, P>::size(p.layout));
     const bool broadcast = in.B.data != nullptr && in.C.data != nullptr;
     const Index number_of_piece = job.sequence * selective_pieces(grid) + selective_piece_of(grid, job.tokens.begin);
-    const Index block = p.layout.block_size();
-    const Planes<const S*, P> before = planes_at<P>(checkpoints + number_of_piece * planes * block, block);
+    const Index size = p.layout.block_size(), block = job.sequence % p.layout.blocks();
+    const Planes<const S*, P> before = planes_at<P>(checkpoints + number_of_piece * planes * size, size);
     std::fill_n(room.weight_sums, Room::sums_size(p.layout), S{0});
-    p.layout.for_each_strip(job.sequence % p.layout.blocks(), [&](const SelectiveStrip& strip, Index number) {
-      const Piece piece{p, in, strip, number, member(job.sequence), job.tokens, forward};
-      const Index at = number % p.layout.strips_per_block, first = at * p.layout.strip_size();
-      const Planes<const S*, P> a = piece.A();
+    ahead.spread(p.layout.strips_per_block * job.tokens.size());
+    const Piece piece{
+        p,       in,   p.layout.channels(block), block * p.layout.strips_per_block, member(job.sequence), job.tokens,
+        forward, ahead};
+    const bool in_range = piece.load_tokens();
+    pull_gate(piece, room);
+    for (Index j = 0; j < piece.strip_count(); ++j) {
+      const Index first = j * p.layout.strip_size();
       for (std::size_t k = 0; k < P; ++k) std::copy_n(before[k] + first, p.layout.strip_size(), room.states[k]);
-      const Places places{a, advance(m, first), advance(sum.A, first), advance(sum.B, first), advance(sum.C, first)};
+      const Places places{advance(m, first), advance(sum.A, first), advance(sum.B, first), advance(sum.C, first)};
       if (broadcast) {
-        piece.template move_states<true, true>(a, room.states, room.decays);
-        pull_gate(piece, room);
-        pull_states<true>(piece, room, places);
+        piece.template move_states<true, true>(in_range, j, room.states, room.decays);
+        pull_states<true>(piece, j, room, places);
       } else {
-        piece.template move_states<false, true>(a, room.states, room.decays);
-        pull_gate(piece, room);
-        pull_states<false>(piece, room, places);
+        piece.template move_states<false, true>(in_range, j, room.states, room.decays);
+        pull_states<false>(piece, j, room, places);
       }
-      write_cotangents(piece, room, sum.skip + at * p.layout.lanes, sum.delta_bias + at * p.layout.lanes);
-    });
+      write_cotangents(piece, j, room, sum.skip + j * p.layout.lanes, sum.delta_bias + j * p.layout.lanes);
+    }
     write_partial(job.sequence, job.tokens, room);
   }
 
@@ -135,53 +144,48 @@ struct SelectiveScanBackward {
   static constexpr Index lanes = selective_lanes<S>;
   static constexpr Index planes = static_cast<Index>(P);
 
-  /// The strip of A, the cotangents of the states, and sums over tokens.
+  /// The cotangents of a strip's states, and sums over tokens.
   struct Places {
-    Planes<const S*, P> a;
     Planes<S*, P> m;
     Planes<S*, P> dA;
     Planes<S*, P> dB;  ///< of constant weights
     Planes<S*, P> dC;
   };
 
-  /// dyo_t; writes dz_t = dy_t yo_t silu'(z_t).
+  /// dyo_t = dy_t silu(z_t), and dy_t silu'(z_t) where dz_t will be.
   [[gnu::noinline, gnu::flatten]] void pull_gate(const Piece& piece, const Room& room) const noexcept {
-    const SelectiveStrip& strip = piece.strip;
-    for (Index t = piece.tokens.begin; t < piece.tokens.end; ++t) {
-      const Index i = (t - piece.tokens.begin) * lanes;
-      SelectiveLanes<S> dread = load_channels(dy.token(piece.member, t) + strip.first, strip.count);
+    const MatrixView<const S> outputs = piece.channels(dy), z = piece.channels(in.z);
+    const MatrixView<S> dz = piece.channels(d.z);
+    piece.for_each([&](Index i, Index j) {
+      SelectiveLanes<S> dread = piece.load_strip(outputs, i, j);
       if (in.z.data != nullptr) {
-        const SelectiveLanes<S> z = load_channels(in.z.token(piece.member, t) + strip.first, strip.count);
-        SelectiveLanes<S> ungated = load_channels(piece.room.read + i, lanes), dz;
-        if (p.skip != nullptr) {
-          const SelectiveLanes<S> skip = load_channels(p.skip + strip.first, strip.count);
-          const SelectiveLanes<S> u = load_channels(in.u.token(piece.member, t) + strip.first, strip.count);
-          for_each_register([&](std::size_t r) { ungated[r] = fma(skip[r], u[r], ungated[r]); });
-        }
+        SelectiveLanes<S> gate = piece.load_strip(z, i, j);
         for_each_register([&](std::size_t r) {
-          dz[r] = dread[r] * ungated[r] * SiluActivation::slope_at(z[r]);
-          dread[r] = dread[r] * silu(z[r]);
+          const Simd<S> dyt = dread[r];
+          dread[r] = dyt * silu(gate[r]);
+          gate[r] = dyt * SiluActivation::slope_at(gate[r]);
         });
-        store_channels(d.z.token(piece.member, t) + strip.first, dz, strip.count);
+        store_channels(dz.row(i) + j * lanes, gate, piece.count(j));
       }
-      store_channels(room.dread + i, dread, lanes);
-    }
+      store_channels(room.dread + piece.room.at(i, j), dread, lanes);
+    });
   }
 
   /// From the last token to the first: m, dA, and what goes to B, C, dt and u. Never inlined, as the loop of the
   /// forward pass.
   template <bool Broadcast>
-  [[gnu::noinline, gnu::flatten]] void pull_states(const Piece& piece, const Room& room,
+  [[gnu::noinline, gnu::flatten]] void pull_states(const Piece& piece, Index j, const Room& room,
                                                    const Places& at) const noexcept {
     constexpr FullLanes<S> full;
     constexpr Index width = simd_width<S>;
     const Index state_size = p.layout.state_size, size = state_size * lanes;
+    const Planes<const S*, P> a = piece.A(j);
     const bool constant_B = in.B.data == nullptr, constant_C = in.C.data == nullptr;
     for (Index i = piece.tokens.size() - 1; i >= 0; --i) {
-      const SelectiveWeights<S, P, Broadcast> w = piece.template weights<Broadcast>(piece.tokens.begin + i);
-      const SelectiveLanes<S> dt = load_channels(piece.room.dt + i * lanes, lanes);
-      const SelectiveLanes<S> dtu = load_channels(piece.room.dtu + i * lanes, lanes);
-      SelectiveLanes<S> dread = load_channels(room.dread + i * lanes, lanes);
+      const SelectiveWeights<S, P, Broadcast> w = piece.template weights<Broadcast>(piece.tokens.begin + i, j);
+      const SelectiveLanes<S> dt = load_channels(piece.room.dt + piece.room.at(i, j), lanes);
+      const SelectiveLanes<S> dtu = load_channels(piece.room.dtu + piece.room.at(i, j), lanes);
+      SelectiveLanes<S> dread = load_channels(room.dread + piece.room.at(i, j), lanes);
       if constexpr (P == 2) for_each_register([&](std::size_t r) { dread[r] = dread[r] + dread[r]; });
       const Planes<S*, P> before = advance(room.states, i * size), decays = advance(room.decays, i * size);
       S* weight_sums = room.weight_sums + i * state_size * 2 * planes * width;
@@ -200,7 +204,7 @@ struct SelectiveScanBackward {
           store_planes(full, at.m, lane, decayed);
           store_planes(full, at.dA, lane, add_scaled(dt[r], ddecay, load_planes(full, at.dA, lane)));
           through_B[r] = add_dot(g, w.at(w.B, n, r), through_B[r]);
-          through_decay[r] = add_dot(ddecay, in_log2(load_planes(full, at.a, lane)), through_decay[r]);
+          through_decay[r] = add_dot(ddecay, in_log2(load_planes(full, a, lane)), through_decay[r]);
           if constexpr (Broadcast) {
             dB = add_scaled(dtu[r], g, dB);
             dC = add_scaled(dread[r], h, dC);
@@ -217,21 +221,20 @@ struct SelectiveScanBackward {
     }
   }
 
-  /// du and ddelta, and their sums for D and delta_bias.
-  [[gnu::noinline, gnu::flatten]] void write_cotangents(const Piece& piece, const Room& room, S* dskip,
+  /// du, ddelta and dz of a strip, and the sums of the first two for D and delta_bias.
+  [[gnu::noinline, gnu::flatten]] void write_cotangents(const Piece& piece, Index j, const Room& room, S* dskip,
                                                         S* dbias) const noexcept {
     constexpr S ln2 = S(0.69314718055994530942);
-    const SelectiveStrip& strip = piece.strip;
+    const MatrixView<const S> inputs = piece.channels(in.u), delta = piece.channels(in.delta);
+    const MatrixView<S> dinputs = piece.channels(d.u), ddelta = piece.channels(d.delta), dgate = piece.channels(d.z);
     SelectiveLanes<S> skip, skip_sum = load_channels(dskip, lanes), bias_sum = load_channels(dbias, lanes);
-    if (p.skip != nullptr) skip = load_channels(p.skip + strip.first, strip.count);
-    for (Index t = piece.tokens.end - 1; t >= piece.tokens.begin; --t) {
-      const Index i = (t - piece.tokens.begin) * lanes;
-      const SelectiveLanes<S> u = load_channels(in.u.token(piece.member, t) + strip.first, strip.count);
-      const SelectiveLanes<S> s = shifted_delta(p, strip, in.delta.token(piece.member, t));
-      const SelectiveLanes<S> dt = load_channels(piece.room.dt + i, lanes),
-                              dread = load_channels(room.dread + i, lanes);
-      const SelectiveLanes<S> through_B = load_channels(room.through_B + i, lanes);
-      const SelectiveLanes<S> through_decay = load_channels(room.through_decay + i, lanes);
+    if (p.skip != nullptr) skip = piece.load_strip(p.skip, j);
+    for (Index i = piece.tokens.size() - 1; i >= 0; --i) {
+      const SelectiveLanes<S> u = piece.load_strip(inputs, i, j), s = piece.load_delta(delta, i, j);
+      const SelectiveLanes<S> dt = load_channels(piece.room.dt + piece.room.at(i, j), lanes);
+      const SelectiveLanes<S> dread = load_channels(room.dread + piece.room.at(i, j), lanes);
+      const SelectiveLanes<S> through_B = load_channels(room.through_B + i * lanes, lanes);
+      const SelectiveLanes<S> through_decay = load_channels(room.through_decay + i * lanes, lanes);
       SelectiveLanes<S> du, ds;
       for_each_register([&](std::size_t r) {
         du[r] = dt[r] * through_B[r];
@@ -241,8 +244,14 @@ struct SelectiveScanBackward {
         skip_sum[r] = fma(dread[r], u[r], skip_sum[r]);
         bias_sum[r] = bias_sum[r] + ds[r];
       });
-      store_channels(d.u.token(piece.member, t) + strip.first, du, strip.count);
-      store_channels(d.delta.token(piece.member, t) + strip.first, ds, strip.count);
+      store_channels(dinputs.row(i) + j * lanes, du, piece.count(j));
+      store_channels(ddelta.row(i) + j * lanes, ds, piece.count(j));
+      if (in.z.data != nullptr) {
+        const SelectiveLanes<S> ungated = piece.load_read(inputs, i, j);
+        SelectiveLanes<S> dz = piece.load_strip(MatrixView<const S>(dgate), i, j);
+        for_each_register([&](std::size_t r) { dz[r] = dz[r] * ungated[r]; });
+        store_channels(dgate.row(i) + j * lanes, dz, piece.count(j));
+      }
     }
     store_channels(dskip, skip_sum, lanes);
     store_channels(dbias, bias_sum, lanes);

@@ -21,6 +21,11 @@ struct Curve {
   std::vector<double> y = {};
   bool dashed = false;
   int colour = -1;  ///< which of the plot's colours; -1: that of its place among the curves
+
+  void add(double at, double value) {
+    x.push_back(at);
+    y.push_back(value);
+  }
 };
 
 /// How numbers lie along an axis: evenly, or their logarithms, with ticks at powers of two or at 1, 2, 5, 10, ...

@@ -2,26 +2,24 @@
 
 #include <stepscan/models/language_model_backward.hpp>
 #include <stepscan/ops/tokens.hpp>
-#include <stepscan/train/losses.hpp>
+#include <stepscan/train/sequence_gradient.hpp>
 
 namespace stepscan::inline STEPSCAN_ISA {
 
-/// SequenceGradient for a LanguageModel: the gradient of its loss on ids and the ids that follow them. The logits exist
-/// for some tokens at a time. One for every thread: the Scratch of DataParallel.
+namespace detail {
+
+/// Of models from ids [batch, time, 1] to logits, which exist for some tokens at a time.
 template <class Model>
-class TokenGradient {
+class TokenPass {
   using S = typename Model::scalar_type;
   using State = typename Model::State;
 
  public:
-  /// Runs ids [batch, time, 1] from `state`, which is where they end afterwards, and adds the gradient of the summed
-  /// loss against the targets [batch, time] to `gradient`. Nothing flows back into the state. Throws what the model and
-  /// the loss throw; `gradient` is then of no use.
+  using Input = TokenIds;
+
   template <class Loss>
-  LossSum operator()(const Model& model, State& state, const TokenIds& ids, const ClassTargets& targets,
-                     const Loss& loss, Model& gradient) {
-    const State dstate_end = zeros_like(model.initial_state(ids.batch));
-    State dstate_start = dstate_end;
+  LossSum run(const Model& model, State& state, const TokenIds& ids, const ClassTargets& targets, const Loss& loss,
+              Model& gradient, const State& dstate_end, State& dstate_start) {
     LossSum sum;
     model.forward_hidden(state, ids, tape_);
     const auto cotangents = [&](Index start, const auto& logits) {
@@ -36,17 +34,15 @@ class TokenGradient {
     return sum;
   }
 
-  /// The same from the model's initial state.
-  template <class Loss>
-  LossSum operator()(const Model& model, const TokenIds& ids, const ClassTargets& targets, const Loss& loss,
-                     Model& gradient) {
-    State state = model.initial_state(ids.batch);
-    return (*this)(model, state, ids, targets, loss, gradient);
-  }
-
  private:
   Tape<Model> tape_;
   Tensor<S, Dynamic> logits_;
 };
+
+}  // namespace detail
+
+/// For a LanguageModel, on ids and the targets [batch, time] that follow them.
+template <class Model>
+using TokenGradient = LossGradient<Model, detail::TokenPass<Model>>;
 
 }  // namespace stepscan::inline STEPSCAN_ISA
