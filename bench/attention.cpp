@@ -15,6 +15,7 @@
 ///
 /// Floor: 2 (key_dim + value_dim) floating-point operations and an exponential per head and pair that is seen, at the
 /// speed of a matrix product; a step reads its cache.
+/// Measured, 8 heads of 64: 79 to 83 % forward, 64 % backward; a step against 8,192 keys 35 % of the third cache level.
 namespace {
 
 using namespace bench;

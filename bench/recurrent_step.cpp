@@ -10,6 +10,8 @@
 /// Floors, single thread: from 64 units on the bytes of the recurrent weights over the bandwidth of the cache that
 /// holds them; up to 40 units a step is a chain of product and two activations, whose latency the counted floor does
 /// not know.
+/// Measured, LSTM: 17 % of 8 units, 74 % of 40 and 64, 81 % of 256; `Fast` 24, 98, 89 and 84 %; 16-bit weights 66 to
+/// 86 %.
 namespace {
 
 using namespace bench;

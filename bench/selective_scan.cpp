@@ -12,6 +12,7 @@
 ///
 /// Floor: one exponential per token, channel and state, about 0.3 ns on AVX2, so 15 ms for 2048 x 1536 x 16; with six
 /// operations each at the rate of a matrix product. The block's products are as many as its scan takes time.
+/// Measured: the scan 64 to 71 %, its backward pass 28 %, a token 52 %; the block 86 %, backward 30 %, a token 66 %.
 namespace {
 
 using namespace bench;
