@@ -16,6 +16,7 @@
 /// Floor: 2 (key_dim + value_dim) floating-point operations and an exponential per head and pair that is seen, at the
 /// speed of a matrix product; a step reads its cache. Causal, 8 heads of 64, T = 1,024: the products alone take 9.7 ms
 /// at the speed of one of 512 (2.42 ms), 77 % of the 12.5 ms measured; exponentials and maxima take 1.5 of the rest.
+/// Backward 64 %; a step against 8,192 keys 35 % of the third cache level.
 namespace {
 
 using namespace bench;

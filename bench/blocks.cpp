@@ -15,6 +15,8 @@
 ///
 /// Floors: a normalisation reads its tokens from the first cache level after the first time, and writes them once, as a
 /// copy does; products and convolutions run at the rate of a matrix product.
+/// Measured: copies 83 to 97 %, RMS norm 43 % of 512 features and 70 % of 2,048, layer norm 25 and 35 %; linear layers,
+/// SwiGLU and convolution 90 to 93 %, their backward passes 91 and 61 %, steps 78 to 86 %.
 namespace {
 
 using namespace bench;

@@ -8,6 +8,7 @@
 
 /// State spaces of many inputs and outputs, in each form over time, one token, and training. Floor: the two products, 4
 /// P H multiply-adds a token; the scan between them takes 4 P.
+/// Measured, 1,024 tokens: chunks of S5 and LRU 98 %, token by token 48 %, backward 81 and 77 %, steps 87 %.
 namespace {
 
 using namespace bench;

@@ -10,6 +10,8 @@
 /// Floors, single thread: from 64 units on the bytes of the recurrent weights over the bandwidth of the cache that
 /// holds them; up to 40 units a step is a chain of product and two activations, whose latency the counted floor does
 /// not know.
+/// Measured, LSTM: 17 % of 8 units, 74 % of 40 and 64, 81 % of 256; `Fast` 24, 98, 89 and 84 %; 16-bit weights 66 to
+/// 86 %.
 namespace {
 
 using namespace bench;
@@ -40,10 +42,8 @@ void add_size() {
     add_layer<Lstm<float, 1, Hidden>, Half, Fast>(lstm, ", Half Fast");
     add_layer<Lstm<float, 1, Hidden>, BFloat16, Fast>(lstm, ", BFloat16 Fast");
   }
-  if constexpr (Hidden <= 64) {
-    add_layer<Gru<float, 1, Hidden>>(gru);
-    add_layer<Gru<float, 1, Hidden>, float, Fast>(gru, ", Fast");
-  }
+  add_layer<Gru<float, 1, Hidden>>(gru);
+  add_layer<Gru<float, 1, Hidden>, float, Fast>(gru, ", Fast");
 }
 
 }  // namespace

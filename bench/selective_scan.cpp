@@ -13,7 +13,7 @@
 /// Floor: one exponential per token, channel and state; ten multiply-adds a register with its update, so 9.7 ms on AVX2
 /// for 2048 x 1536 x 16 beside a matrix product of 512 of 2.75 ms. Measured beside it: 17.5 ms, of which the recurrence
 /// is 12, softplus 3, outputs and their gate 2; a token takes as long at 262144 tokens as at 1024, to 4 %.
-/// The block's products are as many as its scan takes time.
+/// The block's products are as many as its scan takes time; it reaches 86 %, backward 30 %, a token 66 %.
 namespace {
 
 using namespace bench;
