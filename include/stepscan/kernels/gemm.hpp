@@ -9,8 +9,8 @@
 #include <stepscan/kernels/transpose.hpp>
 
 /// Large products of matrices that are used once, for backward passes. All add to C, which must not overlap A or B, and
-/// run on the calling thread, which keeps the memory they pack into: less than 3 MiB. Every number of C is one chain of
-/// multiply-adds in the order of k: its bits do not depend on the other rows and columns.
+/// run on the calling thread, which keeps the memory they pack into: a few MiB at most. Every number of C is one chain
+/// of multiply-adds in the order of k: its bits do not depend on the other rows and columns.
 ///
 /// They go through k in layers of the depth of a panel's slice. What of A and B then lies near each other is multiplied
 /// as it lies (kernels/small_product.hpp). Otherwise B is packed into panels (kernels/panels.hpp) and the rows of A
