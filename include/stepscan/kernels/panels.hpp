@@ -146,23 +146,8 @@ template <Scalar S>
 
 namespace detail {
 
-/// Whether a product with a matrix of this type has code of its own for one row of x.
-template <Index Rows, Index Cols, class Stored>
-inline constexpr bool fixed_product =
-    Rows != Dynamic&& Cols != Dynamic&& Rows* Cols* static_cast<Index>(sizeof(Stored)) <= target_machine.l1_bytes;
-
-}  // namespace detail
-
-/// Interleaved partial sums per output of PanelsView::multiply: two where the matrix is too small to hide the latency
-/// of the multiply-add. Columns go to
-/// them by turns, the last one of an odd number to the first.
-template <Scalar S, Index Rows, Index Cols, class Stored>
-inline constexpr int product_chains{detail::fixed_product<Rows, Cols, Stored> && Rows <= 4 * simd_width<S> ? 2 : 1};
-
-namespace detail {
-
-/// Rows x Vectors accumulators over all columns, `Chains` partial sums each (product_chains). `outputs` counts the rows
-/// of A from the first one here.
+/// Rows x Vectors accumulators over all columns; `Chains` interleaved partial sums per output when the matrix is too
+/// small to hide the latency of the multiply-add. `outputs` counts the rows of A from the first one here.
 template <int Rows, int Vectors, int Chains, Scalar S, class Stored, Index Cols>
 [[gnu::always_inline]] inline void panel_tile(const Stored* panels, Extent<Cols> cols, const S* x, Index x_stride,
                                               const S* initial, Index initial_stride, S* y, Index y_stride,
@@ -321,10 +306,12 @@ template <Scalar S, Index Rows, Index Cols, class Stored>
                                                                                MatrixView<const S> initial,
                                                                                MatrixView<S> y,
                                                                                bool backwards) const noexcept {
-  constexpr int chains = product_chains<S, Rows, Cols, Stored>;
+  constexpr bool fixed =
+      Rows != Dynamic && Cols != Dynamic && Rows * Cols * static_cast<Index>(sizeof(Stored)) <= target_machine.l1_bytes;
+  constexpr int chains = fixed && Rows <= 4 * simd_width<S> ? 2 : 1;
   if (x.rows != 1) {
     detail::multiply_rows<chains>(dynamic(), x, initial, y);
-  } else if constexpr (detail::fixed_product<Rows, Cols, Stored>) {
+  } else if constexpr (fixed) {
     detail::multiply_fixed_row<chains>(*this, x.data, initial.data, y.data);
   } else {
     detail::multiply_row(dynamic(), x.data, initial.data, y.data, backwards);

@@ -71,12 +71,11 @@ alignas(64) inline constexpr std::int32_t lane_mask[16] = {-1, -1, -1, -1, -1, -
 }
 
 #if !defined(__AVX512F__)
-// Half a register apart: a masked load would wait until a store of no more than these bytes is in the cache.
 [[gnu::always_inline]] inline __m256 load_n(const float* p, int n) noexcept {
-  return n == 4 ? _mm256_zextps128_ps256(_mm_loadu_ps(p)) : _mm256_maskload_ps(p, first_lanes(n));
+  return _mm256_maskload_ps(p, first_lanes(n));
 }
 [[gnu::always_inline]] inline __m256d load_n(const double* p, int n) noexcept {
-  return n == 2 ? _mm256_zextpd128_pd256(_mm_loadu_pd(p)) : _mm256_maskload_pd(p, first_lanes(2 * n));
+  return _mm256_maskload_pd(p, first_lanes(2 * n));
 }
 #endif
 // By halves: a masked store takes many cycles on AMD processors.

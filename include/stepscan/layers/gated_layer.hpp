@@ -99,12 +99,13 @@ class GatedLayer : public Layer<Self, S, Inputs, static_product(Heads, HeadDim)>
   }
 };
 
-/// A gated recurrence ready for inference: weights packed once, biases merged. Those of a single head are there twice,
-/// packed for many rows and for one (ops/gated_row.hpp).
+/// A gated recurrence ready for inference: weights packed once, biases merged. Recurrent weights beyond the
+/// first cache level are there twice, packed for many rows and for one (ops/gated_row.hpp).
 template <class Cell, Scalar S, Index Inputs, Index Heads, Index HeadDim, class Default, class Stored, class Math>
 class GatedPlan : public GatedLayer<GatedPlan<Cell, S, Inputs, Heads, HeadDim, Default, Stored, Math>, Cell, S, Inputs,
                                     Heads, HeadDim, Default> {
   using Weights = PackedGates<Cell, S, Inputs, Heads, HeadDim, Stored>;
+  static constexpr bool has_row = requires(const Weights& weights) { weights.row_weights(); };
 
  public:
   static constexpr const char* name = "GatedPlan";
@@ -117,11 +118,10 @@ class GatedPlan : public GatedLayer<GatedPlan<Cell, S, Inputs, Heads, HeadDim, D
         weights_(Weights::weight_count(p)),
         bias_(Weights::bias_count(p)) {
     Weights::pack(p, weights_.data(), bias_.data());
-    if constexpr (has_gated_row<Cell, Heads>) {
-      if (!projects_) return;
-      using Row = GatedRow<Cell, S, Inputs, HeadDim, Stored>;
-      row_weights_ = Tensor<Stored, Dynamic>(Row::weight_count(inputs_, dim_));
-      Row::pack(p, row_weights_.data());
+    if constexpr (has_row) {
+      if (!row_pays<Cell, Stored>(heads_, dim_)) return;
+      row_weights_ = Tensor<Stored, Dynamic>(GatedRow<Cell, S, HeadDim, Stored>::weight_count(dim_));
+      GatedRow<Cell, S, HeadDim, Stored>::pack(p, row_weights_.data());
     }
   }
 
@@ -133,7 +133,7 @@ class GatedPlan : public GatedLayer<GatedPlan<Cell, S, Inputs, Heads, HeadDim, D
   friend GatedLayer<GatedPlan, Cell, S, Inputs, Heads, HeadDim, Default>;
 
   [[nodiscard]] Weights weights() const noexcept {
-    return {projects_, inputs_, heads_, dim_, weights_.data(), bias_.data(), projects_ ? row_weights_.data() : nullptr};
+    return {projects_, inputs_, heads_, dim_, weights_.data(), bias_.data(), has_row ? row_weights_.data() : nullptr};
   }
   template <class F>
   void with_step_weights(F&& f) const noexcept {

@@ -17,7 +17,7 @@ struct ElmanCell {
   static constexpr std::size_t states = 1;
 
   template <class Math, class V>
-  [[gnu::always_inline]] static void advance(const std::array<V, gates>& a, std::array<V, states>& state) noexcept {
+  static void advance(const std::array<V, gates>& a, std::array<V, states>& state) noexcept {
     state[0] = Activation::template apply<Math>(a[0]);
   }
 

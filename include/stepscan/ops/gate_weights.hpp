@@ -62,9 +62,13 @@ struct GateParameters {
   }
 };
 
-/// Whether one row at a time has a packing of its own (ops/gated_row.hpp): a single head that needs no product twice.
-template <class Cell, Index Heads>
-inline constexpr bool has_gated_row = Heads == 1 && !Cell::late_candidate;
+/// Whether one row at a time is worth a packing of its own (ops/gated_row.hpp): a single head whose recurrent weights
+/// lie beyond the first cache level. In it, activations cost more in their turn than together.
+template <class Cell, class Stored>
+[[nodiscard]] constexpr bool row_pays(Index heads, Index head_dim) noexcept {
+  const Index bytes = static_cast<Index>(Cell::recurrent_gates * sizeof(Stored)) * head_dim * head_dim;
+  return heads == 1 && !Cell::late_candidate && (head_dim == Dynamic || bytes > target_machine.l1_bytes);
+}
 
 /// Multiplies with the parameters as they lie.
 template <class Cell, Scalar S, Index Inputs, Index Heads, Index HeadDim>
@@ -133,7 +137,6 @@ class PackedGates {
  public:
   using Parameters = GateParameters<S, Inputs, Heads, HeadDim>;
   using StoredType = Stored;
-  static constexpr Index static_inputs = Inputs;
   static constexpr Index static_hidden = Hidden;
 
   /// Numbers of weights and of biases that pack() writes.
@@ -181,11 +184,11 @@ class PackedGates {
         heads_(heads),
         dim_(head_dim) {}
 
-  /// The weights as GatedRow packs them, for one row at a time; null where nobody has packed them.
-  [[nodiscard]] const Stored* row_weights() const noexcept requires(has_gated_row<Cell, Heads>) { return row_weights_; }
-  [[nodiscard]] const S* bias() const noexcept { return bias_; }
+  /// The recurrent weights as GatedRow packs them, for one row at a time; null where nobody has packed them.
+  [[nodiscard]] const Stored* row_weights() const noexcept requires(row_pays<Cell, Stored>(Heads, HeadDim)) {
+    return row_weights_;
+  }
 
-  [[nodiscard]] constexpr Extent<Inputs> inputs() const noexcept { return inputs_; }
   [[nodiscard]] constexpr Extent<Hidden> hidden() const noexcept { return heads_ * dim_; }
 
   /// gates[r] = b + W x[r]

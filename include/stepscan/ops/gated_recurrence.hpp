@@ -82,33 +82,22 @@ void advance(const Weights& weights, const StateRows<S, Cell::states>& state, Ma
   }
 }
 
-namespace detail {
-
-/// Calls f(row, token) for a single row where weights are packed for it; says whether there are any.
-template <class Cell, Scalar S, class Weights, class F>
-[[gnu::always_inline]] inline bool with_gated_row(const Weights& weights, const StateRows<S, Cell::states>& state,
-                                                  const MatrixView<S>& y, bool backwards, F&& f) noexcept {
-  if constexpr (requires { weights.row_weights(); }) {
-    if (y.rows != 1 || weights.row_weights() == nullptr) return false;
-    using Row = GatedRow<Cell, S, Weights::static_inputs, Weights::static_hidden, typename Weights::StoredType>;
-    typename Row::template Token<Cell::states> token{{}, y.data, backwards};
-    for (std::size_t i = 0; i < Cell::states; ++i) token.state[i] = state[i].data;
-    f(Row(weights.row_weights(), weights.bias(), weights.inputs(), weights.hidden()), token);
-    return true;
-  }
-  return false;
-}
-
-}  // namespace detail
-
-/// The same where nobody asks for the pre-activations.
+/// The same where nobody asks for the pre-activations: a single row takes the weights packed for it, where there are
+/// any.
 template <class Cell, class Math = Exact, Scalar S, class Weights>
 void advance_state(const Weights& weights, const StateRows<S, Cell::states>& state, MatrixView<S> gates,
                    MatrixView<S> late, MatrixView<S> y, bool backwards) noexcept {
-  const bool done = detail::with_gated_row<Cell>(weights, state, y, backwards, [&](const auto& row, const auto& token) {
-    row.template advance<Math>(gates.data, token);
-  });
-  if (!done) advance<Cell, Math>(weights, state, gates, late, y, backwards);
+  if constexpr (requires { weights.row_weights(); }) {
+    if (gates.rows == 1 && weights.row_weights() != nullptr) {
+      std::array<S*, Cell::states> rows;
+      for (std::size_t i = 0; i < Cell::states; ++i) rows[i] = state[i].data;
+      const GatedRow<Cell, S, Weights::static_hidden, typename Weights::StoredType> row(weights.row_weights(),
+                                                                                        weights.hidden());
+      row.template advance<Math>(gates.data, rows, y.data, backwards);
+      return;
+    }
+  }
+  advance<Cell, Math>(weights, state, gates, late, y, backwards);
 }
 
 /// Numbers of scratch that `step` needs per batch member.
@@ -117,21 +106,15 @@ template <class Cell>
   return (static_cast<Index>(Cell::gates) + (Cell::late_candidate ? 1 : 0)) * hidden;
 }
 
-/// One token of a batch: x [rows, inputs], y [rows, hidden]. By reference: a view that is copied right behind its
-/// making, by wider moves than made it, keeps a short step waiting.
+/// One token of a batch: x [rows, inputs], y [rows, hidden].
 template <class Cell, class Math = Exact, Scalar S, Index Inputs, class Weights>
-void step(const Weights& weights, const StateRows<S, Cell::states>& state,
-          const MatrixView<const S, Dynamic, Inputs>& x, const MatrixView<S>& y, S* scratch,
-          bool backwards = false) noexcept {
-  const bool done = detail::with_gated_row<Cell>(weights, state, y, backwards, [&](const auto& row, const auto& token) {
-    row.template step<Math>(x.data, token);
-  });
-  if (done) return;
+void step(const Weights& weights, const StateRows<S, Cell::states>& state, MatrixView<const S, Dynamic, Inputs> x,
+          MatrixView<S> y, S* scratch, bool backwards = false) noexcept {
   const Index hidden = weights.hidden(), width = static_cast<Index>(Cell::gates) * hidden;
   const MatrixView<S> gates(scratch, Index{x.rows}, width);
   const MatrixView<S> late(scratch + x.rows * width, Index{x.rows}, hidden);
   weights.project(x, gates);
-  advance<Cell, Math>(weights, state, gates, late, y, backwards);
+  advance_state<Cell, Math>(weights, state, gates, late, y, backwards);
 }
 
 /// The form Recurrent: token after token, as `step`.

@@ -53,7 +53,7 @@ struct GruCell {
   static constexpr std::size_t states = 1;
 
   template <class Math, class V>
-  [[gnu::always_inline]] static void advance(const std::array<V, gates>& a, std::array<V, states>& state) noexcept {
+  static void advance(const std::array<V, gates>& a, std::array<V, states>& state) noexcept {
     auto& [h] = state;
     const V n = Activation::template apply<Math>(fma(sigmoid<Math>(a[reset]), a[recurrent_candidate], a[candidate]));
     h = fma(sigmoid<Math>(a[update]), h - n, n);
@@ -94,7 +94,7 @@ struct GruResetBeforeCell {
   }
 
   template <class Math, class V>
-  [[gnu::always_inline]] static void advance(const std::array<V, gates>& a, std::array<V, states>& state) noexcept {
+  static void advance(const std::array<V, gates>& a, std::array<V, states>& state) noexcept {
     auto& [h] = state;
     const V n = Activation::template apply<Math>(a[candidate]);
     h = fma(sigmoid<Math>(a[update]), h - n, n);

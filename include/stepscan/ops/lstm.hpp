@@ -26,7 +26,7 @@ struct LstmCell {
   static constexpr std::size_t states = 2;
 
   template <class Math, class V>
-  [[gnu::always_inline]] static void advance(const std::array<V, gates>& a, std::array<V, states>& state) noexcept {
+  static void advance(const std::array<V, gates>& a, std::array<V, states>& state) noexcept {
     auto& [h, c] = state;
     c = fma(sigmoid<Math>(a[forget]), c, sigmoid<Math>(a[input]) * tanh<Math>(a[candidate]));
     h = sigmoid<Math>(a[output]) * tanh<Math>(c);

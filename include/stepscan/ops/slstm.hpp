@@ -45,7 +45,7 @@ struct SlstmCell {
   }
 
   template <class Math, class V>
-  [[gnu::always_inline]] static void advance(const std::array<V, gates>& a, std::array<V, states>& state) noexcept {
+  static void advance(const std::array<V, gates>& a, std::array<V, states>& state) noexcept {
     auto& [h, c, n, m] = state;
     const Gates<V> g = stabilised<Math>(a, n, m);
     c = fma(g.forget, c, g.input * tanh<Math>(a[candidate]));
