@@ -7,6 +7,19 @@
 
 namespace stepscan::inline STEPSCAN_ISA {
 
+/// Bytes that memory hands over together.
+inline constexpr Index cache_line = 64;
+
+/// Asks for numbers that are needed soon, up to the second cache level: the first one has no room for many. Gives how
+/// many cache lines they are.
+template <class T>
+[[gnu::always_inline]] inline Index prefetch_row(const T* row, Index count) noexcept {
+  const auto first = reinterpret_cast<std::uintptr_t>(row) / cache_line * cache_line;
+  const auto end = reinterpret_cast<std::uintptr_t>(row + count);
+  for (auto at = first; at < end; at += cache_line) __builtin_prefetch(reinterpret_cast<const void*>(at), 0, 2);
+  return static_cast<Index>(end - first + cache_line - 1) / cache_line;
+}
+
 /// Rows of memory that come next, asked for a few cache lines at a turn while something else is computed, so that they
 /// stand in the second cache level when they are read. Rows that lie far apart, as those of one of many heads do, are
 /// what no hardware foresees.
@@ -18,7 +31,7 @@ class RowsAhead {
     if (rows.rows == 0 || rows.cols == 0) return;
     STEPSCAN_ASSERT(count_ < blocks_.size());
     blocks_[count_++] = rows;
-    lines_ += rows.rows * (rows.cols * static_cast<Index>(sizeof(S)) / line + 1);
+    lines_ += rows.rows * (rows.cols * static_cast<Index>(sizeof(S)) / cache_line + 1);
   }
 
   /// All of it is asked for in so many turns.
@@ -28,22 +41,12 @@ class RowsAhead {
   void ask() noexcept {
     for (Index left = each_; left > 0 && block_ < count_;) {
       const MatrixView<const S>& rows = blocks_[block_];
-      left -= ask_row(rows.row(row_), rows.cols);
+      left -= prefetch_row(rows.row(row_), rows.cols);
       if (++row_ == rows.rows) row_ = 0, ++block_;
     }
   }
 
  private:
-  static constexpr Index line = 64;
-
-  /// Gives how many lines it has.
-  static Index ask_row(const S* row, Index columns) noexcept {
-    const auto first = reinterpret_cast<std::uintptr_t>(row) / line * line;
-    const auto end = reinterpret_cast<std::uintptr_t>(row + columns);
-    for (auto at = first; at < end; at += line) __builtin_prefetch(reinterpret_cast<const void*>(at), 0, 2);
-    return static_cast<Index>(end - first + line - 1) / line;
-  }
-
   std::array<MatrixView<const S>, 9> blocks_{};
   std::size_t count_ = 0;
   std::size_t block_ = 0;  ///< where it stands

@@ -24,7 +24,7 @@ template <Scalar S>
 void copy_head(const SequenceView<const S>& from, Index b, Index first, MatrixView<S> to) noexcept {
   constexpr Index before = 16;  // rows that are asked for ahead: those of one head lie far apart
   for (Index t = 0; t < to.rows; ++t) {
-    if (t + before < to.rows) prefetch_rows(from.token(b, t + before) + first, Index{to.cols});
+    if (t + before < to.rows) prefetch_row(from.token(b, t + before) + first, Index{to.cols});
     std::copy_n(from.token(b, t) + first, Index{to.cols}, to.row(t));
   }
 }

@@ -122,7 +122,7 @@ class StepFold {
   void rows(Index first, Index count, bool far, Index all) noexcept {
     const auto ask = [&](const Stored* rows_ahead, Index numbers, Index h) {
       const Index part = numbers / n_.heads;
-      prefetch_rows(rows_ahead + h * part, part);
+      prefetch_row(rows_ahead + h * part, part);
     };
     for (Index j = 0; j < count; j += block) {
       const Index size = std::min(block, count - j);

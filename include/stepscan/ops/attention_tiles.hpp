@@ -2,6 +2,7 @@
 
 #include <stepscan/core/workspace.hpp>
 #include <stepscan/kernels/dot.hpp>
+#include <stepscan/kernels/rows_ahead.hpp>
 #include <stepscan/kernels/small_product.hpp>
 #include <stepscan/ops/attention_fold.hpp>
 #include <stepscan/ops/distance_bias.hpp>
@@ -78,13 +79,6 @@ inline constexpr Index key_tile = mask_keys;
 /// Queries of a tile: whole groups of a product's rows.
 inline constexpr Index query_tile = 48 / product_tile.rows * product_tile.rows;
 
-/// Asks for numbers that are needed soon, up to the second cache level: the first one has no room for a tile.
-template <class Stored>
-[[gnu::always_inline]] inline void prefetch_rows(const Stored* row, Index count) noexcept {
-  constexpr Index line = 64 / static_cast<Index>(sizeof(Stored));
-  for (Index i = 0; i < count; i += line) __builtin_prefetch(row + i, 0, 2);
-}
-
 /// The keys and values of one key/value head of one batch member, packed once for all its queries: a tile of keys is
 /// [key_dim, key_tile], multiplied by the unit of the logits; values are [keys, value_dim].
 template <Scalar S>
@@ -112,8 +106,8 @@ struct PackedKeys {
     for (Index first = 0; first < count; first += run) {
       const Index end = std::min(first + run, count);
       for (Index j = first + 2 * run; j < std::min(end + 2 * run, count); ++j) {
-        prefetch_rows(key(j), key_dim);
-        prefetch_rows(value(j), value_dim);
+        prefetch_row(key(j), key_dim);
+        prefetch_row(value(j), value_dim);
       }
       const Index tile = first / key_tile * key_tile;
       transpose_scaled({key(first), end - first, key_dim, in.k.time_stride}, unit,
